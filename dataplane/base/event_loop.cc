@@ -33,7 +33,8 @@ Result<std::unique_ptr<EventLoop>> EventLoop::create() {
     return loop;
 }
 
-Result<EventLoop::Id> EventLoop::watch(int fd, std::uint32_t events, std::function<void(std::uint32_t)> handler) {
+Result<EventLoop::Id> EventLoop::watch(int fd, std::uint32_t events,
+                                       std::function<void(std::uint32_t)> handler) {
     return add(fd, UniqueFd(), events, std::move(handler));
 }
 
@@ -43,7 +44,8 @@ Result<EventLoop::Id> EventLoop::add(int fd, UniqueFd owned, std::uint32_t event
     epoll_event event{};
     event.events = events;
     event.data.u64 = id;
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return system_error(errno, "epoll: add fd {}", fd);
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+        return system_error(errno, "epoll: add fd {}", fd);
     watches_.emplace(id, std::make_shared<Watch>(Watch{fd, std::move(owned), std::move(handler)}));
     return id;
 }
@@ -55,7 +57,8 @@ Status EventLoop::change(Id id, std::uint32_t events) {
     event.events = events;
     event.data.u64 = id;
     const int fd = found->second->fd;
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0) return system_error(errno, "epoll: change fd {}", fd);
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0)
+        return system_error(errno, "epoll: change fd {}", fd);
     return {};
 }
 
@@ -71,7 +74,8 @@ Result<EventLoop::Id> EventLoop::after(Duration delay, std::function<void()> han
 }
 
 Result<EventLoop::Id> EventLoop::every(Duration period, std::function<void()> handler) {
-    if (period <= Duration::zero()) return make_error("timer period {} ns: expected more than 0", period.count());
+    if (period <= Duration::zero())
+        return make_error("timer period {} ns: expected more than 0", period.count());
     return add_timer(period, period, std::move(handler));
 }
 
@@ -95,7 +99,8 @@ Result<EventLoop::Id> EventLoop::add_timer(Duration delay, Duration period, std:
     return add(fd, std::move(timer), EPOLLIN, std::move(fired));
 }
 
-Result<EventLoop::Id> EventLoop::on_signals(std::initializer_list<int> signals, std::function<void(int)> handler) {
+Result<EventLoop::Id> EventLoop::on_signals(std::initializer_list<int> signals,
+                                            std::function<void(int)> handler) {
     sigset_t set;
     sigemptyset(&set);
     for (const int signal : signals) {
@@ -110,7 +115,8 @@ Result<EventLoop::Id> EventLoop::on_signals(std::initializer_list<int> signals, 
     const int fd = source.get();
     auto arrived = [fd, take = std::move(handler)](std::uint32_t) {
         signalfd_siginfo info{};
-        if (read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) take(static_cast<int>(info.ssi_signo));
+        if (read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info))
+            take(static_cast<int>(info.ssi_signo));
     };
     return add(fd, std::move(source), EPOLLIN, std::move(arrived));
 }
@@ -159,7 +165,7 @@ Status EventLoop::run() {
         if (ready < 0 && errno == EINTR) continue;
         if (ready < 0) return system_error(errno, "epoll_wait");
         for (int i = 0; i < ready; ++i) {
-            // A handler earlier in this round may have removed it; the copy keeps the rest alive while it runs.
+            // A handler earlier in this round may have removed it; the copy keeps it alive while it runs.
             const auto found = watches_.find(events[i].data.u64);
             if (found == watches_.end()) continue;
             const std::shared_ptr<Watch> watch = found->second;

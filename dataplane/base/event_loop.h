@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A small epoll loop for control threads: descriptors, timers (timerfd), signals (signalfd) and work posted from
-// other threads, each with a callback. One thread runs it; only stop() and post() may be called from others.
-// Handlers may add and remove watches, their own included, while they run.
+// A small epoll loop for control threads: descriptors, timers (timerfd), signals (signalfd) and work posted
+// from other threads, each with a callback. One thread runs it; only stop() and post() may be called from
+// others. Handlers may add and remove watches, their own included, while they run.
 #pragma once
 
 #include <chrono>
@@ -30,8 +30,8 @@ public:
     EventLoop(const EventLoop&) = delete;
     EventLoop& operator=(const EventLoop&) = delete;
 
-    // Calls `handler` with the ready events (EPOLLIN, ...) of `fd`, level-triggered. The caller keeps owning `fd` and
-    // removes the watch before closing it.
+    // Calls `handler` with the ready events (EPOLLIN, ...) of `fd`, level-triggered. The caller keeps owning
+    // `fd` and removes the watch before closing it.
     Result<Id> watch(int fd, std::uint32_t events, std::function<void(std::uint32_t)> handler);
 
     // Changes the events of a watch made by watch().
@@ -41,8 +41,8 @@ public:
     Result<Id> after(Duration delay, std::function<void()> handler);
     Result<Id> every(Duration period, std::function<void()> handler);
 
-    // Blocks `signals` for the calling thread and takes them in the loop. Call before starting threads: they inherit
-    // the mask, and a signal blocked everywhere else cannot end the process.
+    // Blocks `signals` for the calling thread and takes them in the loop. Call before starting threads: they
+    // inherit the mask, and a signal blocked everywhere else cannot end the process.
     Result<Id> on_signals(std::initializer_list<int> signals, std::function<void(int)> handler);
 
     // Forgets a watch, timer or signal set; an unknown id is ignored. Signals stay blocked.
@@ -54,8 +54,8 @@ public:
     // Dispatches until stop(). Can be called again afterwards. Fails only if epoll itself does.
     Status run();
 
-    // Makes run() return after the handlers of the present round; before run(), makes the next one return at once.
-    // Any thread.
+    // Makes run() return after the handlers of the present round; before run(), makes the next one return at
+    // once. Any thread.
     void stop();
 
 private:

@@ -59,8 +59,10 @@ public:
         const auto since_epoch = message.time.time_since_epoch();
         const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(since_epoch).count();
         const std::time_t seconds = micros / 1'000'000;
-        fmt::format_to(fmt::appender(out), R"({{"time":"{:%Y-%m-%dT%H:%M:%S}.{:06}Z","level":"{}","thread":{},"message":")",
-                       fmt::gmtime(seconds), micros % 1'000'000, level_name(message.level), message.thread_id);
+        fmt::format_to(fmt::appender(out),
+                       R"({{"time":"{:%Y-%m-%dT%H:%M:%S}.{:06}Z","level":"{}","thread":{},"message":")",
+                       fmt::gmtime(seconds), micros % 1'000'000, level_name(message.level),
+                       message.thread_id);
         append_escaped({message.payload.data(), message.payload.size()}, out);
         fmt::format_to(fmt::appender(out), "\"}}\n");
     }

@@ -14,7 +14,9 @@ namespace {
 constexpr int read_write = PROT_READ | PROT_WRITE;
 constexpr int private_memory = MAP_PRIVATE | MAP_ANONYMOUS;
 
-std::size_t round_up(std::size_t value, std::size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+std::size_t round_up(std::size_t value, std::size_t multiple) {
+    return (value + multiple - 1) / multiple * multiple;
+}
 
 }  // namespace
 
@@ -29,13 +31,15 @@ const char* page_kind_name(PageKind kind) {
 
 Result<Mapping> Mapping::of_fd(int fd, std::size_t length, int protection, int flags, std::int64_t offset) {
     void* data = mmap(nullptr, length, protection, flags, fd, offset);
-    if (data == MAP_FAILED) return system_error(errno, "mmap of {} bytes at offset {} of fd {}", length, offset, fd);
+    if (data == MAP_FAILED)
+        return system_error(errno, "mmap of {} bytes at offset {} of fd {}", length, offset, fd);
     return Mapping(data, length, PageKind::normal);
 }
 
 Result<Mapping> Mapping::anonymous(std::size_t length, bool huge) {
     // The upper bound keeps the rounding below from wrapping around.
-    if (length == 0 || length > SIZE_MAX / 2) return make_error("mmap of {} bytes: expected 1 to 2^63", length);
+    if (length == 0 || length > SIZE_MAX / 2)
+        return make_error("mmap of {} bytes: expected 1 to 2^63", length);
     if (huge) {
         const std::size_t whole = round_up(length, huge_page_size);
         constexpr int huge_2m = 21 << MAP_HUGE_SHIFT;

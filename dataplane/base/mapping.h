@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Owned memory mappings: device and ring memory behind a descriptor, and large anonymous areas (packet buffers,
-// flow tables) that should sit on huge pages where the machine has them.
+// Owned memory mappings: device and ring memory behind a descriptor, and large anonymous areas (packet
+// buffers, flow tables) that should sit on huge pages where the machine has them.
 #pragma once
 
 #include <cstddef>
@@ -34,12 +34,15 @@ public:
     Mapping(const Mapping&) = delete;
     Mapping& operator=(const Mapping&) = delete;
 
-    // mmap of `fd`: `length` bytes from `offset` (a multiple of the page size). `protection` and `flags` are mmap's.
-    static Result<Mapping> of_fd(int fd, std::size_t length, int protection, int flags, std::int64_t offset = 0);
+    // mmap of `fd`: `length` bytes from `offset` (a multiple of the page size). `protection` and `flags` are
+    // mmap's.
+    static Result<Mapping> of_fd(int fd, std::size_t length, int protection, int flags,
+                                 std::int64_t offset = 0);
 
-    // At least `length` zeroed bytes, readable and writable, private to the process (shared over fork is not wanted
-    // by anyone here). Takes reserved 2 MiB pages when `huge` is set and enough are free; else 2 MiB-aligned memory
-    // advised for transparent huge pages; else plain pages. Fails only when plain pages cannot be had either.
+    // At least `length` zeroed bytes, readable and writable, private to the process (shared over fork is not
+    // wanted by anyone here). Takes reserved 2 MiB pages when `huge` is set and enough are free; else 2
+    // MiB-aligned memory advised for transparent huge pages; else plain pages. Fails only when plain pages
+    // cannot be had either.
     static Result<Mapping> anonymous(std::size_t length, bool huge);
 
     void* data() const { return data_; }

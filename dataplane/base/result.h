@@ -6,8 +6,8 @@
 //     if (!opened) return opened.error();
 //     use(*opened);
 //
-// An error's message is one line for an operator: place, value, what was expected. Callers put context in front
-// as it travels up ("interface eth0: queue 3: bind: Device or resource busy").
+// An error's message is one line for an operator: place, value, what was expected. Callers put context in
+// front as it travels up ("interface eth0: queue 3: bind: Device or resource busy").
 #pragma once
 
 #include <fmt/format.h>
@@ -27,7 +27,9 @@ struct Error {
     int code = 0;  // errno of the call that failed, 0 where no system call is behind the error
 
     // The same error with "context: " before its message.
-    Error with_context(std::string_view context) const { return {fmt::format("{}: {}", context, message), code}; }
+    Error with_context(std::string_view context) const {
+        return {fmt::format("{}: {}", context, message), code};
+    }
 };
 
 // make_error("port {}: expected 1 to 65535", port)
@@ -36,7 +38,8 @@ Error make_error(fmt::format_string<Args...> format, Args&&... args) {
     return {fmt::format(format, std::forward<Args>(args)...), 0};
 }
 
-// As make_error, followed by ": " and what errno value `code` means. Negative codes (libbpf's way) are taken too.
+// As make_error, followed by ": " and what errno value `code` means. Negative codes (libbpf's way) are taken
+// too.
 template <typename... Args>
 Error system_error(int code, fmt::format_string<Args...> format, Args&&... args) {
     const int positive = code < 0 ? -code : code;
@@ -50,8 +53,11 @@ class [[nodiscard]] Result {
 public:
     using value_type = T;
 
+    // Both halves convert, so that `return value;` and `return make_error(...);` read as what they are.
+    // NOLINTBEGIN(google-explicit-constructor)
     Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
     Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+    // NOLINTEND(google-explicit-constructor)
 
     bool ok() const { return state_.index() == 0; }
     explicit operator bool() const { return ok(); }
@@ -106,6 +112,7 @@ public:
     using value_type = void;
 
     Result() = default;
+    // NOLINTNEXTLINE(google-explicit-constructor)
     Result(Error error) : failed_(true), error_(std::move(error)) {}
 
     bool ok() const { return !failed_; }

@@ -107,7 +107,8 @@ TEST_F(Loop, PeriodicTimerRepeatsUntilRemoved) {
     ASSERT_TRUE(loop_->after(milliseconds(50), [&] { loop_->stop(); }));
     ASSERT_TRUE(run());
     EXPECT_EQ(calls, 3);
-    EXPECT_EQ(loop_->every(milliseconds(0), [] {}).error().message, "timer period 0 ns: expected more than 0");
+    EXPECT_EQ(loop_->every(milliseconds(0), [] {}).error().message,
+              "timer period 0 ns: expected more than 0");
 }
 
 TEST_F(Loop, TakesSignalsInsteadOfDyingFromThem) {
@@ -147,7 +148,8 @@ TEST_F(Loop, StopBeforeRunReturnsAtOnceAndTheLoopRunsAgain) {
 }
 
 TEST_F(Loop, WatchingABadDescriptorIsAnError) {
-    EXPECT_EQ(loop_->watch(-1, EPOLLIN, [](std::uint32_t) {}).error().message, "epoll: add fd -1: Bad file descriptor");
+    EXPECT_EQ(loop_->watch(-1, EPOLLIN, [](std::uint32_t) {}).error().message,
+              "epoll: add fd -1: Bad file descriptor");
 }
 
 }  // namespace

@@ -44,7 +44,8 @@ TEST(Mapping, HugeWishGivesAlignedMemoryWhateverTheMachineHas) {
 TEST(Mapping, FileMappingSharesBytesWithTheFile) {
     const UniqueFd file(memfd_create("mapping-test", MFD_CLOEXEC));
     ASSERT_EQ(ftruncate(file.get(), static_cast<off_t>(2 * page)), 0);
-    auto mapping = Mapping::of_fd(file.get(), page, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<std::int64_t>(page));
+    auto mapping =
+        Mapping::of_fd(file.get(), page, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<std::int64_t>(page));
     ASSERT_TRUE(mapping) << mapping.error().message;
     mapping->as<char>()[0] = 's';
     char read_back = 0;

@@ -79,7 +79,8 @@ TEST(Result, SystemErrorTakesNegativeCodesOfLibbpf) {
 TEST(Status, IsOkUntilGivenAnError) {
     EXPECT_TRUE(Status().ok());
     EXPECT_TRUE(below_ten(9));
-    EXPECT_EQ(below_ten(10).with_context("rule 2").error().message, "rule 2: value 10: expected less than 10");
+    EXPECT_EQ(below_ten(10).with_context("rule 2").error().message,
+              "rule 2: value 10: expected less than 10");
     EXPECT_EQ(*below_ten(1).and_then([] { return positive(4); }), 4);
     EXPECT_FALSE(below_ten(11).and_then([] { return positive(4); }));
 }
