@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/config/validate.h"
+
+#include <algorithm>
+#include <set>
+
+namespace sluice::config {
+
+namespace {
+
+constexpr uint8_t icmp = 1;
+constexpr uint8_t tcp = 6;
+constexpr uint8_t icmpv6 = 58;
+
+bool has_ports(uint8_t protocol) { return protocol == tcp || protocol == 17 || protocol == 132; }
+
+void check_protocol_keys(const Rule& rule, Checker& check) {
+    if (!rule.protocol) return;
+    const bool is_icmp = *rule.protocol == icmp || *rule.protocol == icmpv6;
+    if (!rule.ports.empty() && !has_ports(*rule.protocol)) {
+        check.wrong(rule.where, "ports", "no ports for a protocol other than tcp, udp and sctp");
+    }
+    if (!rule.source_ports.empty() && !has_ports(*rule.protocol)) {
+        check.wrong(rule.where, "source_ports", "no ports for a protocol other than tcp, udp and sctp");
+    }
+    if (!rule.icmp_types.empty() && !is_icmp) {
+        check.wrong(rule.where, "icmp_types", "no ICMP types for a protocol other than icmp and icmpv6");
+    }
+    if (rule.tcp_flags && *rule.protocol != tcp) {
+        check.wrong(rule.where, "tcp_flags", "no TCP flags for a protocol other than tcp");
+    }
+}
+
+// Keys that no packet can meet together, even where the protocol is left open.
+void check_open_protocol(const Rule& rule, Checker& check) {
+    const bool wants_ports = !rule.ports.empty() || !rule.source_ports.empty();
+    if (!rule.icmp_types.empty() && (wants_ports || rule.tcp_flags)) {
+        check.wrong(rule.where, "icmp_types", "no ICMP types beside ports or TCP flags: no packet has both");
+    }
+}
+
+void check_action(const Rule& rule, Checker& check) {
+    if (rule.action == Action::rate_limit && !rule.rate) {
+        check.wrong(rule.where, "rate", "the rate of a rate_limit rule");
+    }
+    if (rule.action != Action::rate_limit && rule.rate) {
+        check.wrong(rule.where, "rate", "no rate but with the action rate_limit");
+    }
+    if (rule.rate && rule.rate->packets.has_value() == rule.rate->bytes.has_value()) {
+        check.wrong(rule.where, "rate", "exactly one of packets and bytes");
+    }
+    if (rule.action == Action::evaluate && !rule.when) {
+        check.wrong(rule.where, "when", "the conditions of an evaluate rule");
+    }
+    if (rule.action != Action::evaluate && rule.when) {
+        check.wrong(rule.where, "when", "no conditions but with the action evaluate");
+    }
+    const bool lets_nothing_through = rule.action == Action::drop || rule.action == Action::reject;
+    if (lets_nothing_through && rule.set_dscp) {
+        check.wrong(rule.where, "set_dscp", "no mark on what is dropped or rejected");
+    }
+    if (lets_nothing_through && rule.priority) {
+        check.wrong(rule.where, "priority", "no priority for what is dropped or rejected");
+    }
+}
+
+void check_sets(const Rule& rule, const AddressMatch& match, std::string_view key, const Config& config,
+                Checker& check) {
+    for (const std::string& set : match.sets) {
+        if (config.policy.sets.contains(set)) continue;
+        std::vector<std::string> names;
+        for (const auto& [name, ignored] : config.policy.sets) names.push_back(name);
+        check.wrong(rule.where, key,
+                    fmt::format("sets that are under policy.sets, which has no \"{}\"{}", set,
+                                suggestion(set, names)));
+    }
+}
+
+}  // namespace
+
+void validate_policy(const Config& config, Checker& check) {
+    for (const auto& [name, set] : config.policy.sets) {
+        const int sources = check.given(set.where, "file") + check.given(set.where, "prefixes") +
+                            check.given(set.where, "fqdn");
+        if (sources != 1) check.wrong_here(set.where, "expected exactly one of file, prefixes and fqdn");
+    }
+    std::set<std::string_view> names;
+    for (const Rule& rule : config.policy.rules) {
+        if (!names.insert(rule.name).second) check.wrong(rule.where, "name", "each rule's name once");
+        check_protocol_keys(rule, check);
+        check_open_protocol(rule, check);
+        check_action(rule, check);
+        check_sets(rule, rule.from, "from", config, check);
+        check_sets(rule, rule.to, "to", config, check);
+    }
+}
+
+}  // namespace sluice::config
