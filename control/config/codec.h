@@ -95,7 +95,9 @@ Codec<T> integer(uint64_t lowest, uint64_t highest) {
         if (!value || *value < lowest) return std::nullopt;
         return static_cast<T>(*value);
     };
-    return scalar<T>(fmt::format("a number from {} to {}", lowest, highest), std::move(parse));
+    return scalar<T>(lowest == highest ? fmt::format("{}", lowest)
+                                       : fmt::format("a number from {} to {}", lowest, highest),
+                     std::move(parse));
 }
 
 Codec<bool> boolean();
@@ -129,14 +131,14 @@ Codec<std::optional<T>> automatic(Codec<T> inner) {
     Codec<std::optional<T>> codec{"auto or " + inner.expected, inner.words, nullptr, inner.nested,
                                   inner.around};
     codec.words.push_back("auto");
-    // For a scalar the message has to offer both; a list or mapping reports its own parts.
+    // The message has to offer both; only a list reports its own entries.
     codec.read = [inner, expected = codec.expected, words = codec.words](
                      Reader& reader, const Node& node, const std::string& path, std::optional<T>& out) {
         if (node.kind == Node::Kind::scalar && node.text == "auto") {
             out.reset();
             return;
         }
-        if (node.kind == Node::Kind::sequence || node.kind == Node::Kind::mapping) {
+        if (node.kind == Node::Kind::sequence) {
             inner.read(reader, node, path, out.emplace());
             return;
         }

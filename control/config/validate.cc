@@ -46,9 +46,21 @@ void Checker::wrong(const Mark& where, std::string_view key, std::string_view ex
     if (const Node* node = find_node(document_, path)) {
         problems_.add(node->line, node->column, path,
                       fmt::format("value \"{}\": expected {}", node->quoted(), expected));
-    } else {
-        problems_.add(where.line, where.column, path, fmt::format("missing: expected {}", expected));
+        return;
     }
+    const Node* section = find_node(document_, where.path);
+    const Node& place = section == nullptr ? document_ : *section;
+    problems_.add(place.line, place.column, path, fmt::format("missing: expected {}", expected));
+}
+
+void Checker::wrong_entry(const Mark& where, std::string_view key, std::string_view text,
+                          std::string_view expected) {
+    const Node* list = find_node(document_, join_path(where.path, key));
+    size_t at = 0;
+    while (list != nullptr && at < list->items.size() && list->items[at].text != text) ++at;
+    Mark inside = where;
+    inside.path = join_path(where.path, key);
+    wrong(inside, fmt::format("[{}]", at), expected);
 }
 
 void Checker::wrong_here(const Mark& where, std::string_view what) {

@@ -23,6 +23,10 @@ public:
     // PATH.KEY: value "VALUE": expected EXPECTED; where the key is not written, that it is missing.
     void wrong(const Mark& where, std::string_view key, std::string_view expected);
 
+    // The entry that says `text` of the list under `key`: PATH.KEY[N]: value "TEXT": expected EXPECTED.
+    void wrong_entry(const Mark& where, std::string_view key, std::string_view text,
+                     std::string_view expected);
+
     // The struct at `where` as a whole: PATH: WHAT.
     void wrong_here(const Mark& where, std::string_view what);
 

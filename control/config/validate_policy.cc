@@ -70,9 +70,8 @@ void check_sets(const Rule& rule, const AddressMatch& match, std::string_view ke
         if (config.policy.sets.contains(set)) continue;
         std::vector<std::string> names;
         for (const auto& [name, ignored] : config.policy.sets) names.push_back(name);
-        check.wrong(rule.where, key,
-                    fmt::format("sets that are under policy.sets, which has no \"{}\"{}", set,
-                                suggestion(set, names)));
+        check.wrong_entry(rule.where, key, "set:" + set,
+                          fmt::format("the name of a set under policy.sets{}", suggestion(set, names)));
     }
 }
 
