@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+#include "dataplane/pipeline/pipeline.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+SHARED int hand_over(struct xdp_md *xdp, struct pipeline *s, u32 *word) {
+    u32 device = port_of(s, s->context->port)->device;
+    u32 key = device * XSK_QUEUES + (xdp->rx_queue_index & (XSK_QUEUES - 1));
+    int action = bpf_redirect_map(&sockets, key, XDP_DROP);
+    if (action != XDP_REDIRECT) *word = drop(REASON_NO_ENGINE);
+    return action;
+}
+
+SEC("xdp")
+int sluice_xdp(struct xdp_md *xdp) {
+    u32 zero = 0;
+    struct pipeline s = {};
+    s.tables.node = bpf_map_lookup_elem(&node, &zero);
+    s.tables.image = bpf_map_lookup_elem(&snapshot, &zero);
+    s.context = bpf_map_lookup_elem(&contexts, &zero);
+    if (!s.tables.node || !s.tables.image || !s.context) return XDP_PASS;
+    s.packet.data = (u8 *)(long)xdp->data;
+    s.packet.end = (u8 *)(long)xdp->data_end;
+    s.packet.owner = xdp;
+    pipeline_begin(&s, xdp->ingress_ifindex, 0);
+    u32 word = pipeline_run(&s);
+    u32 verdict = verdict_of(word);
+    if (verdict == VERDICT_REJECT) word = punt(PUNT_ANSWER);
+    int action = XDP_PASS;
+    if (verdict == VERDICT_FORWARD) {
+        u32 out = s.context->hop.port & (NODE_PORTS - 1);
+        if (s.tables.node->ports[out].ifindex == s.context->ifindex)
+            action = XDP_TX;
+        else
+            action = bpf_redirect_map(&egress, out, XDP_DROP);
+    } else if (verdict == VERDICT_PUNT || verdict == VERDICT_REJECT) {
+        action = hand_over(xdp, &s, &word);
+    } else if (verdict == VERDICT_DROP) {
+        action = XDP_DROP;
+    }
+    pipeline_count(&s, word);
+    return action;
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// Stage flow: the entry of the packet's connection, if it has one that is still alive.
+#ifndef SLUICE_PIPELINE_FLOW_STAGE_H
+#define SLUICE_PIPELINE_FLOW_STAGE_H
+
+#include "dataplane/pipeline/receive.h"
+
+SHARED_BEGIN
+
+SHARED void query_compose(struct pipeline *s, u16 source_port, u16 destination_port, u8 protocol) {
+    struct flow_query *q = &s->context->q;
+    u8 family = s->context->h.family;
+    q->source = flow_endpoint_word(&q->source_address, source_port, protocol, family);
+    q->destination = flow_endpoint_word(&q->destination_address, destination_port, protocol, family);
+    q->hash = flow_hash(q->source, q->destination, s->tables.node->flow_seed);
+}
+
+// When the packet comes from a backend that stands behind one VIP only, asks for the flow by that VIP. Answers whether.
+SHARED bool query_translate(struct pipeline *s, u16 *source_port, u8 protocol) {
+    struct pipeline_context *c = s->context;
+    const struct image_header *header = image_header_of(&s->tables);
+    if (!header || !header->reverse) return false;
+    u32 section = header->reverse;
+    u32 mask = header->reverse_mask;
+    const struct image_reverse *reverse =
+        image_reverse_find(&s->tables, section, mask, &c->q.source_address, *source_port, protocol);
+    if (!reverse) reverse = image_reverse_find(&s->tables, section, mask, &c->q.source_address, 0, protocol);
+    if (!reverse) return false;
+    c->q.source_address = reverse->vip;
+    if (reverse->vip_port) *source_port = reverse->vip_port;
+    c->reverse_service = reverse->service + 1u;
+    c->flags |= CONTEXT_TRANSLATED;
+    return true;
+}
+
+// Ports and protocol by which the flow is known: of the quoted packet, turned round, for an ICMP error.
+SHARED bool query_find(struct pipeline *s) {
+    struct pipeline_context *c = s->context;
+    bool error = c->h.flags & HEADER_ICMP_ERROR;
+    u16 source_port = error ? c->h.inner_destination_port : c->h.source_port;
+    u16 destination_port = error ? c->h.inner_source_port : c->h.destination_port;
+    u8 protocol = error ? c->h.inner_protocol : c->h.protocol;
+    struct address source = c->q.source_address;
+    u16 wire_port = source_port;
+    bool translated = false;
+    if (has_ports(protocol) && interest_has(&s->tables.node->source, &source))
+        translated = query_translate(s, &source_port, protocol);
+    for (u32 attempt = 0; attempt < 2; attempt++) {
+        query_compose(s, source_port, destination_port, protocol);
+        if (flow_find(&s->tables, &c->q, &s->ref)) {
+            if (LIKELY((s->ref.flow->mode & MODE_MASK) != MODE_ALIAS)) return true;
+            if (flow_follow_alias(&s->tables, &s->ref)) return true;
+        }
+        if (!translated) return false;
+        translated = false;  // a backend that is itself a client: its own endpoints, then
+        c->q.source_address = source;
+        source_port = wire_port;
+    }
+    return false;
+}
+
+// A connection whose time is up, or that a new SYN replaces (RFC 9293, 3.10.7.4: a closed pair of endpoints is free again).
+SHARED bool flow_is_over(const struct pipeline *s) {
+    const struct pipeline_context *c = s->context;
+    const struct flow *flow = s->ref.flow;
+    if (flow_expired(&s->tables, flow, c->now)) return true;
+    return UNLIKELY(flow->state == STATE_TCP_CLOSING && s->ref.direction == 0 &&
+                    (c->h.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !(c->h.flags & HEADER_ICMP_ERROR));
+}
+
+// Whether the flow's verdict must be asked for anew: the snapshot changed since, or once a second its alias is looked after.
+// Only the initiator's packets are asked about: the rules speak of them.
+SHARED bool flow_is_outdated(const struct pipeline *s) {
+    const struct flow *flow = s->ref.flow;
+    if (s->ref.direction || (s->context->h.flags & HEADER_ICMP_ERROR)) return false;
+    if (flow->generation != (u16)s->tables.node->generation) return true;
+    return (flow->flags & FLOW_ALIASED) && flow->hop[0].stamp != route_stamp(s->tables.node, s->context->now);
+}
+
+SHARED u32 stage_flow(struct pipeline *s) {
+    struct pipeline_context *c = s->context;
+    if (!query_find(s)) {
+        s->ref.flow = NULL;
+        c->direction = 0;
+        return 0;
+    }
+    if (UNLIKELY(flow_is_over(s))) {
+        flow_remove(&s->tables, &s->ref);
+        s->ref.flow = NULL;
+        c->direction = 0;
+        return 0;
+    }
+    const struct flow *flow = s->ref.flow;
+    if (((flow->mode & MODE_ENGINE) || (port_of(s, c->port)->flags & PORT_ENGINE)) && may_punt(s, PUNT_SERVICE))
+        return punt(PUNT_SERVICE);
+    c->direction = s->ref.direction;
+    c->service = flow->service;
+    c->backend = flow->backend;
+    c->rule = flow->rule;
+    c->mode = flow->mode & MODE_MASK;
+    c->flags |= CONTEXT_KNOWN;
+    if (UNLIKELY(flow_is_outdated(s))) c->flags |= CONTEXT_REVALIDATE;
+    else if ((flow->flags & FLOW_METERED) && !c->direction) c->meter = flow->rule;
+    return 0;
+}
+
+SHARED_END
+
+#endif

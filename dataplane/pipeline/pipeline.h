@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// The packet pipeline: every stage, in order. Each tier wraps this one function and has one switch over its verdict.
+//
+//   parse      malformed: drop; not IP: pass                             packet/parse.h
+//   receive    ingress port; frames for others: pass                     pipeline/receive.h
+//   interest   no address that concerns us: pass                         pipeline/receive.h
+//   tunnel     to a tunnel endpoint: the engine unwraps it               pipeline/receive.h
+//   fragment   ports of a fragment: the engine knows them                pipeline/receive.h
+//   flow       the connection's entry                                    pipeline/flow_stage.h
+//   claim      no entry: a service's, managed traffic, or the host's     pipeline/claim.h
+//   policy     no entry: first matching rule                             pipeline/policy.h
+//   meter      the rule's rate                                           pipeline/policy.h
+//   echo       ping to a VIP: answered                                   pipeline/rewrite.h
+//   backend    no entry: Maglev                                          pipeline/backend.h
+//   admit      no entry: write one                                       pipeline/admit.h
+//   route      TTL, next hop, MTU                                        pipeline/route.h
+//   rewrite    addresses, ports, checksums, outer headers, link header   pipeline/rewrite.h
+//   track      TCP state, time stamp, counters                           pipeline/track.h
+#ifndef SLUICE_PIPELINE_PIPELINE_H
+#define SLUICE_PIPELINE_PIPELINE_H
+
+#include "dataplane/pipeline/rewrite.h"
+
+SHARED_BEGIN
+
+// Sets what every packet starts with. IFINDEX: the device it came from. FLAGS: CONTEXT_DECAPSULATED or 0.
+SHARED void pipeline_begin(struct pipeline *s, u32 ifindex, u32 flags) {
+    struct pipeline_context *c = s->context;
+    c->now = clock_ticks(&s->tables);
+    c->length = packet_length(&s->packet);
+    c->ifindex = ifindex;
+    c->flags = flags;
+    c->port = 0;
+    c->direction = 0;
+    c->service = 0;
+    c->backend = 0;
+    c->rule = 0;
+    c->meter = 0;
+    c->rule_flags = 0;
+    c->service_flags = 0;
+    c->dscp = 0;
+    c->hop.port = 0;
+    s->ref.flow = NULL;
+}
+
+// From the frame to what its flow is looked up by.
+SHARED u32 pipeline_parse(struct pipeline *s) {
+    struct headers *h = &s->context->h;
+    u32 word = parse_link(&s->packet, h);
+    COMPILER_BARRIER();  // what one step knows reaches the next through memory, where the verifier forgets the paths to it
+    if (!word) word = stage_receive(s);
+    if (!word) word = parse_network(&s->packet, h);
+    COMPILER_BARRIER();
+    if (!word) word = parse_transport(&s->packet, h);
+    COMPILER_BARRIER();
+    if (!word) word = stage_interest(s);
+    return word;
+}
+
+// For packets without an entry, and those whose entry must be confirmed.
+SHARED_COLD u32 pipeline_decide(struct pipeline *s) {
+    u32 word = stage_claim(s);
+    if (!word) word = stage_policy(s);
+    return word;
+}
+
+SHARED_COLD u32 pipeline_admit(struct pipeline *s) {
+    u32 word = stage_echo(s);
+    if (!word && !(s->context->flags & CONTEXT_KNOWN)) word = stage_backend(s);
+    if (!word) word = stage_admit(s);
+    return word;
+}
+
+SHARED u32 pipeline_rest(struct pipeline *s) {
+    struct pipeline_context *c = s->context;
+    bool settled = (c->flags & (CONTEXT_KNOWN | CONTEXT_REVALIDATE)) == CONTEXT_KNOWN;
+    u32 word = 0;
+    if (UNLIKELY(!settled)) word = pipeline_decide(s);
+    if (!word) word = stage_meter(s);
+    if (UNLIKELY(!word && !settled)) word = pipeline_admit(s);
+    if (!word && !s->ref.flow) word = drop(REASON_FLOW_TABLE_FULL);
+    if (!word) word = stage_route(s);
+    if (!word) word = stage_rewrite(s);
+    if (!word) word = stage_track(s);
+    if (!word && UNLIKELY(!flow_unchanged(&s->ref))) word = drop(REASON_FLOW_REPLACED);
+    return word ? word : VERDICT_FORWARD;
+}
+
+SHARED u32 pipeline_run(struct pipeline *s) {
+    u32 word = pipeline_parse(s);
+    if (!word) word = stage_tunnel(s);
+    if (!word) word = stage_fragment(s);
+    if (!word) word = stage_flow(s);
+    if (!word) word = pipeline_rest(s);
+    return word;
+}
+
+// Counts a packet where it leaves, by its verdict word. VERDICT_PUNT is counted as handed over.
+SHARED void pipeline_count(struct pipeline *s, u32 word) {
+    const struct pipeline_context *c = s->context;
+    struct port_counters *counters = port_counters_at(&s->tables, c->port & (NODE_PORTS - 1));
+    if (!counters) return;
+    u32 verdict = verdict_of(word) & (VERDICT_ROWS - 1);
+    counters->received_packets++;
+    counters->received_bytes += c->length;
+    counters->packets[verdict]++;
+    counters->bytes[verdict] += c->length;
+    if (verdict == VERDICT_DROP) counters->drops[detail_of(word) & (REASON_ROWS - 1)]++;
+    if (verdict == VERDICT_PUNT) counters->punts[detail_of(word) & (PUNT_ROWS - 1)]++;
+}
+
+SHARED_END
+
+#endif

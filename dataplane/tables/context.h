@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// What the stages know of the packet in hand. Plain data (in BPF a per-CPU map value): pointers live in struct pipeline.
+#ifndef SLUICE_TABLES_CONTEXT_H
+#define SLUICE_TABLES_CONTEXT_H
+
+#include "dataplane/packet/parse.h"
+#include "dataplane/tables/flow.h"
+
+SHARED_BEGIN
+
+struct next_hop {
+    u8 mac[6];
+    u16 port;  // egress, index into node_state.ports; 0: none
+};
+
+enum context_flags {
+    CONTEXT_KNOWN = 1,        // a flow was found
+    CONTEXT_REVALIDATE = 2,   // it was allowed by an older snapshot
+    CONTEXT_TRANSLATED = 4,   // the query's source is the VIP that the reply's backend stands for
+    CONTEXT_DECAPSULATED = 8,  // came out of a tunnel: entered once
+    CONTEXT_STATELESS = 16,    // no entry of its own: served by the scratch slot
+    CONTEXT_ECHO = 32          // an echo request to a VIP, to be answered
+};
+
+struct pipeline_context {
+    struct headers h;
+    struct flow_query q;
+    u32 now;         // ticks
+    u32 length;      // bytes received
+    u32 ifindex;     // device it came from
+    u32 flags;       // context_flags
+    u32 port;        // ingress, index into node_state.ports
+    u32 direction;   // 0: initiator to responder
+    u32 service;     // id + 1; 0: none
+    u32 backend;     // id + 1; 0: none
+    u32 rule;        // position + 1; 0: the default
+    u32 reverse_service;  // id + 1 of the service that the translation named
+    u32 tunnel;           // tunnel_type of the destination
+    u32 destination_flags;  // of the LPM record
+    u32 limit;       // for answer TOO_BIG: the MTU to report
+    struct next_hop hop;
+    // The chosen backend, of a new flow
+    struct address backend_address;
+    u16 backend_port;
+    u16 policy_destination_row;
+    u16 policy_service_row;
+    u8 mode;
+    u8 service_flags;
+    u8 rule_flags;  // of the rule that decided
+    u8 dscp;
+    u32 meter;      // position + 1 of the rule whose rate applies to this packet
+};
+
+SHARED_END
+
+#endif
