@@ -115,7 +115,7 @@ TEST(ConfigErrors, SchedulesSayTheirForm) {
          {"Mon", "Fri-Mon 08:00-18:00 UTC", "Mon 18:00-08:00 UTC", "Mon 8:00-18:00 UTC",
           "Mon 08:00-24:01 UTC", "Mon 08:00-18:00 CET", "Mon-Tue-Wed 08:00-18:00 UTC"}) {
         EXPECT_EQ(rule("action: evaluate, when: { schedule: \"" + value + "\" }"),
-                  "f:3:58: policy.rules[0].when.schedule: value \"" + value +
+                  "f:3:57: policy.rules[0].when.schedule: value \"" + value +
                       "\": expected days and times such as \"Mon-Fri 08:00-18:00 UTC\"");
     }
 }
