@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/compile/service_builder.h"
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
+
+#include "dataplane/tables/flow.h"
+
+namespace sluice::compile {
+
+namespace {
+
+std::optional<u8> mode_of(config::Mode mode) {
+    switch (mode) {
+        case config::Mode::nat: return MODE_NAT;
+        case config::Mode::fullnat: return MODE_FULLNAT;
+        case config::Mode::dsr_l2: return MODE_DSR_L2;
+        case config::Mode::dsr_ipip: return MODE_DSR_IPIP;
+        case config::Mode::dsr_gue: return MODE_DSR_GUE;
+        case config::Mode::dsr_gre:
+        case config::Mode::proxy: break;
+    }
+    return std::nullopt;
+}
+
+std::optional<u8> hash_of(const config::Service& service) {
+    if (service.scheduler == config::Scheduler::source_hash) return HASH_SOURCE;
+    switch (service.hash) {
+        case config::Hash::five_tuple: return HASH_FIVE_TUPLE;
+        case config::Hash::source: return HASH_SOURCE;
+        case config::Hash::source_and_port: return HASH_SOURCE_AND_PORT;
+        case config::Hash::destination_port: return HASH_DESTINATION_PORT;
+        case config::Hash::quic_connection_id: break;
+    }
+    return std::nullopt;
+}
+
+bool is_hashed(config::Scheduler scheduler) {
+    return scheduler == config::Scheduler::maglev || scheduler == config::Scheduler::source_hash;
+}
+
+image_backend backend_record(const config::Service& service, const config::Backend& backend,
+                             const Identities& ids) {
+    image_backend record{};
+    record.address = to_address(backend.address);
+    record.port = backend.port.value_or(0);
+    record.id = ids.backends.at(key_of(service, backend));
+    if (backend.state == config::BackendState::active) record.flags = BACKEND_UP;
+    if (backend.state == config::BackendState::draining) record.flags = BACKEND_DRAINING;
+    return record;
+}
+
+class Writer {
+public:
+    Writer(const Identities& ids, ImageWriter& image) : ids_(ids), image_(image) {}
+
+    void write_backends(const config::Service& service, image_service& record) {
+        std::vector<const config::Backend*> ordered;
+        for (const config::Backend& backend : service.backends) ordered.push_back(&backend);
+        std::sort(ordered.begin(), ordered.end(), [](const config::Backend* a, const config::Backend* b) {
+            return std::tie(a->address, a->port) < std::tie(b->address, b->port);
+        });
+        std::vector<image_backend> records;
+        std::vector<RingBackend> ring;
+        for (const config::Backend* backend : ordered) {
+            records.push_back(backend_record(service, *backend, ids_));
+            const bool takes_flows = backend->state == config::BackendState::active;
+            ring.push_back({records.back().address, records.back().port, takes_flows ? backend->weight : 0});
+        }
+        record.backends = image_.add(lines_of(records));
+        record.backend_count = static_cast<u16>(records.size());
+        write_ring(ring, record);
+    }
+
+    u32 rings() const { return static_cast<u32>(rings_.size()); }
+
+private:
+    using RingKey = std::vector<std::tuple<u64, u64, u16, u32>>;
+
+    // Where there is nothing to choose a ring of one entry says the same as one of MAGLEV_SIZE.
+    void write_ring(const std::vector<RingBackend>& backends, image_service& record) {
+        RingKey key;
+        for (const RingBackend& b : backends)
+            key.emplace_back(b.address.word[0], b.address.word[1], b.port, b.weight);
+        const auto takers =
+            std::count_if(backends.begin(), backends.end(), [](const auto& b) { return b.weight != 0; });
+        record.ring_size = takers > 1 ? MAGLEV_SIZE : 1;
+        const auto [at, added] = rings_.emplace(std::move(key), 0);
+        if (!added) {
+            record.ring = at->second;
+            return;
+        }
+        std::vector<u16> ring;
+        if (takers > 1) {
+            ring = build_ring(backends, MAGLEV_SIZE);
+        } else {
+            const auto only =
+                std::find_if(backends.begin(), backends.end(), [](const auto& b) { return b.weight != 0; });
+            ring = {takers == 1 ? static_cast<u16>(only - backends.begin()) : no_backend};
+        }
+        at->second = record.ring = image_.add(lines_of(ring));
+    }
+
+    const Identities& ids_;
+    ImageWriter& image_;
+    std::map<RingKey, u32> rings_;
+};
+
+void set_tunnel(const config::Tunnel& tunnel, image_service& record) {
+    if (tunnel.source4) {
+        record.source4 = to_address(tunnel.source4->address);
+        record.source4_length = tunnel.source4->length;
+    }
+    if (tunnel.source6) {
+        record.source6 = to_address(tunnel.source6->address);
+        record.source6_length = tunnel.source6->length;
+    }
+    record.tunnel_port = tunnel.port;
+}
+
+Result<image_service> service_record(const config::Service& service, bool ambiguous) {
+    image_service record{};
+    const auto mode = mode_of(service.mode);
+    const auto hash = hash_of(service);
+    const std::string where = service.where.text();
+    if (!mode) return make_error("{}: expected mode nat, fullnat, dsr_l2, dsr_ipip or dsr_gue", where);
+    if (!hash)
+        return make_error("{}: expected hash five_tuple, source, source_and_port or destination_port", where);
+    if (!is_hashed(service.scheduler))
+        return make_error("{}: expected scheduler maglev or source_hash", where);
+    record.mode = *mode;
+    record.hash = *hash;
+    record.protocol = static_cast<u8>(service.protocol);
+    if (service.flow_table) record.flags |= SERVICE_FLOW_TABLE;
+    if (*mode == MODE_FULLNAT || ambiguous) record.flags |= SERVICE_ALIAS;
+    if (service.tier == config::Tier::af_xdp || service.tier == config::Tier::dpdk)
+        record.flags |= SERVICE_ENGINE;
+    if (!service.flow_table && (record.flags & SERVICE_ALIAS) != 0) {
+        return make_error(
+            "{}: flow_table: false: expected true, as a backend's reply alone does not tell which client "
+            "and port of {} it belongs to",
+            where, service.vip.text());
+    }
+    set_tunnel(service.tunnel, record);
+    return record;
+}
+
+}  // namespace
+
+Result<ServiceTables> write_services(const config::Config& config, const Identities& ids,
+                                     const Reverse& reverse, PolicyBuilder& policy, ImageWriter& writer) {
+    std::vector<image_service> records(ids.services.bound());
+    Writer parts(ids, writer);
+    for (size_t i = 0; i < config.services.size(); ++i) {
+        const config::Service& service = config.services[i];
+        Result<image_service> record = service_record(service, reverse.ambiguous.contains(i));
+        if (!record) return record.error();
+        record->policy_row = policy.service_row(service.name);
+        parts.write_backends(service, *record);
+        records[ids.services.at(service.name)] = *record;
+    }
+    ServiceTables tables;
+    tables.line = writer.add(lines_of(records));
+    tables.count = static_cast<u32>(records.size());
+    tables.rings = parts.rings();
+    return tables;
+}
+
+}  // namespace sluice::compile

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a compiled image must answer, worked out the slow and obvious way from the configuration itself.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "control/compile/environment.h"
+#include "control/config/config.h"
+
+namespace sluice::naive {
+
+struct Packet {
+    config::Address source;
+    config::Address destination;
+    uint8_t protocol = 6;
+    uint16_t source_port = 0;
+    uint16_t destination_port = 0;
+    uint8_t tcp_flags = 0;
+    uint8_t icmp_type = 0;
+    uint8_t dscp = 0;
+    const compile::LogicalPort* port = nullptr;
+
+    bool has_ports() const { return protocol == 6 || protocol == 17 || protocol == 132; }
+};
+
+inline bool lists(const config::AddressMatch& match, const config::Policy& policy,
+                  const config::Address& address) {
+    const auto covers = [&](const config::Prefix& prefix) { return prefix.contains(address); };
+    if (match.empty() || std::any_of(match.prefixes.begin(), match.prefixes.end(), covers)) return true;
+    return std::any_of(match.sets.begin(), match.sets.end(), [&](const std::string& name) {
+        const auto& prefixes = policy.sets.at(name).prefixes;
+        return std::any_of(prefixes.begin(), prefixes.end(), covers);
+    });
+}
+
+inline bool in_ranges(const config::PortRanges& ranges, uint16_t value) {
+    return std::any_of(ranges.begin(), ranges.end(), [&](const config::PortRange& range) {
+        return range.lo <= value && value <= range.hi;
+    });
+}
+
+inline bool matches_transport(const config::Rule& rule, const Packet& packet) {
+    if (rule.protocol && *rule.protocol != packet.protocol) return false;
+    if (!rule.ports.empty() && (!packet.has_ports() || !in_ranges(rule.ports, packet.destination_port)))
+        return false;
+    if (!rule.source_ports.empty() &&
+        (!packet.has_ports() || !in_ranges(rule.source_ports, packet.source_port))) {
+        return false;
+    }
+    if (!rule.icmp_types.empty()) {
+        const bool icmp = packet.protocol == 1 || packet.protocol == 58;
+        if (!icmp || !in_ranges(rule.icmp_types, packet.icmp_type)) return false;
+    }
+    if (!rule.tcp_flags) return true;
+    return packet.protocol == 6 && (packet.tcp_flags & rule.tcp_flags->set) == rule.tcp_flags->set &&
+           (packet.tcp_flags & rule.tcp_flags->clear) == 0;
+}
+
+inline bool matches(const config::Rule& rule, const config::Policy& policy, const Packet& packet,
+                    const std::string& service) {
+    if (!matches_transport(rule, packet)) return false;
+    if (rule.dscp && *rule.dscp != packet.dscp) return false;
+    if (!rule.interface.empty() && rule.interface != packet.port->name) return false;
+    if (rule.vlan && *rule.vlan != packet.port->vlan) return false;
+    if (!rule.service.empty() && rule.service != service) return false;
+    return lists(rule.from, policy, packet.source) && lists(rule.to, policy, packet.destination);
+}
+
+// The first rule that matches; nullptr: the default decides.
+inline const config::Rule* first_rule(const config::Policy& policy, const Packet& packet,
+                                      const std::string& service) {
+    for (const config::Rule& rule : policy.rules) {
+        if (matches(rule, policy, packet, service)) return &rule;
+    }
+    return nullptr;
+}
+
+// The service that claims a packet: the longest VIP prefix with a claim; there a listed port goes before
+// `any`.
+inline const config::Service* service_of(const config::Config& config, const Packet& packet) {
+    const config::Service* best = nullptr;
+    const auto rank = [](const config::Service& service) {
+        return 2 * service.vip.length + (service.ports.any ? 0 : 1);
+    };
+    for (const config::Service& service : config.services) {
+        if (static_cast<uint8_t>(service.protocol) != packet.protocol ||
+            !service.vip.contains(packet.destination))
+            continue;
+        if (!service.ports.any && !in_ranges(service.ports.ranges, packet.destination_port)) continue;
+        if (best == nullptr || rank(service) > rank(*best)) best = &service;
+    }
+    return best;
+}
+
+// The longest of `prefixes` (with values) that contains an address.
+template <typename Items>
+std::optional<uint32_t> longest_match(const Items& items, const config::Address& address) {
+    const typename Items::value_type* best = nullptr;
+    for (const auto& item : items) {
+        if (item.first.contains(address) && (best == nullptr || item.first.length > best->first.length))
+            best = &item;
+    }
+    return best == nullptr ? std::nullopt : std::optional(best->second);
+}
+
+}  // namespace sluice::naive
