@@ -138,6 +138,7 @@ struct {
 struct tables {
     struct node_state *node;
     void *image;  // the inner map
+    struct pipeline_context *context;
 };
 
 SHARED u64 *flow_tags_at(const struct tables *t, u32 bucket) { return bpf_map_lookup_elem(&flow_tags, &bucket); }
@@ -202,6 +203,19 @@ SHARED u32 kernel_route(const struct tables *t, struct packet *p, const struct p
     __builtin_memcpy(hop->mac, fib.dmac, 6);
     hop->port = (u16)port;
     return 0;
+}
+
+// Between stages: what the verifier knows of the packet's length starts afresh, so that the paths that led here are one.
+SHARED void packet_reload(struct packet *p) {
+    struct xdp_md *xdp = p->owner;
+    p->data = (u8 *)(long)xdp->data;
+    p->end = (u8 *)(long)xdp->data_end;
+}
+
+// VALUE, about which the verifier now knows nothing: states that differ in it only are one. It travels through memory.
+SHARED u32 forget(const struct tables *t, u32 value) {
+    *(volatile u32 *)&t->context->forgotten = value;
+    return *(volatile u32 *)&t->context->forgotten;
 }
 
 // Moves the start of the packet by DELTA bytes (negative: prepends). False when there is no room.

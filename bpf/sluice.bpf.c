@@ -18,6 +18,7 @@ int sluice_xdp(struct xdp_md *xdp) {
     s.tables.node = bpf_map_lookup_elem(&node, &zero);
     s.tables.image = bpf_map_lookup_elem(&snapshot, &zero);
     s.context = bpf_map_lookup_elem(&contexts, &zero);
+    s.tables.context = s.context;
     if (!s.tables.node || !s.tables.image || !s.context) return XDP_PASS;
     s.packet.data = (u8 *)(long)xdp->data;
     s.packet.end = (u8 *)(long)xdp->data_end;

@@ -31,13 +31,17 @@ struct WIRE ipv4_header {  // RFC 791, 3.1
     struct be32 destination;
 };
 
+struct WIRE ipv6_address {
+    u32 word[4];
+};
+
 struct WIRE ipv6_header {  // RFC 8200, 3
     struct be32 version_class_label;
     struct be16 payload_length;
     u8 next_header;
     u8 hop_limit;
-    u32 source[4];
-    u32 destination[4];
+    struct ipv6_address source;
+    struct ipv6_address destination;
 };
 
 struct WIRE ipv6_fragment_header {  // RFC 8200, 4.5

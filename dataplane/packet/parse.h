@@ -56,6 +56,13 @@ struct headers {
     u32 fragment_id;
 };
 
+SHARED struct address address_from_ipv6(const struct ipv6_address *wire) {
+    struct address a;
+    a.word[0] = wire->word[0] | (u64)wire->word[1] << 32;
+    a.word[1] = wire->word[2] | (u64)wire->word[3] << 32;
+    return a;
+}
+
 SHARED u32 parse_link(const struct packet *p, struct headers *h) {
     u32 offset = sizeof(struct ethernet_header);
     const struct ethernet_header *ethernet = (const struct ethernet_header *)packet_at(p, 0, sizeof *ethernet);
@@ -186,10 +193,8 @@ SHARED u32 parse_ipv6(const struct packet *p, struct headers *h) {
     u32 end = l3 + (u32)sizeof *ip + from_be16(ip->payload_length);
     if (first >> 28 != 6) return drop(REASON_IPV6_VERSION);
     if (end > packet_length(p)) return drop(REASON_IPV6_PAYLOAD_LENGTH);
-    h->source.word[0] = ip->source[0] | (u64)ip->source[1] << 32;
-    h->source.word[1] = ip->source[2] | (u64)ip->source[3] << 32;
-    h->destination.word[0] = ip->destination[0] | (u64)ip->destination[1] << 32;
-    h->destination.word[1] = ip->destination[2] | (u64)ip->destination[3] << 32;
+    h->source = address_from_ipv6(&ip->source);
+    h->destination = address_from_ipv6(&ip->destination);
     h->protocol = ip->next_header;
     h->l3_next = ip->next_header;
     h->ttl = ip->hop_limit;

@@ -93,38 +93,39 @@ SHARED void flow_fill_target(struct pipeline *s, struct flow *flow, u32 index, c
 SHARED_COLD bool alias_insert(struct pipeline *s, const struct address *client, u16 client_port, const struct flow_ref *flow,
                          u32 flow_version) {
     struct pipeline_context *c = s->context;
-    struct flow_query q;
-    struct flow_ref ref;
-    q.source_address = *client;
-    q.destination_address = c->backend_address;
-    q.source = flow_endpoint_word(client, client_port, c->h.protocol, c->h.family);
-    q.destination = flow_endpoint_word(&c->backend_address, c->backend_port, c->h.protocol, c->h.family);
-    q.hash = flow_hash(q.source, q.destination, s->tables.node->flow_seed);
-    if (flow_find(&s->tables, &q, &ref)) {
-        struct flow_ref stands_for = ref;
+    struct flow_query *q = &c->alias_q;
+    struct flow_ref ref = {NULL, &c->alias_place};
+    q->source_address = *client;
+    q->destination_address = c->backend_address;
+    q->source = flow_endpoint_word(client, client_port, c->h.protocol, c->h.family);
+    q->destination = flow_endpoint_word(&c->backend_address, c->backend_port, c->h.protocol, c->h.family);
+    q->hash = flow_hash(q->source, q->destination, s->tables.node->flow_seed);
+    if (flow_find(&s->tables, q, &ref)) {
+        struct flow_ref stands_for = {ref.flow, &c->other_place};
+        c->other_place = c->alias_place;
         bool alias = (ref.flow->mode & MODE_MASK) == MODE_ALIAS;
         if (!alias) return false;
-        if (ref.flow->target == flow->index && flow_alias_version(ref.flow) == flow_version) return true;
+        if (ref.flow->target == flow->at->index && flow_alias_version(ref.flow) == flow_version) return true;
         if (flow_follow_alias(&s->tables, &stands_for) && !flow_expired(&s->tables, stands_for.flow, c->now)) return false;
         flow_remove(&s->tables, &ref);
     }
-    if (!flow_claim(&s->tables, q.hash, c->now, &ref)) return false;
-    flow_word_store(&ref.flow->initiator, q.source);
-    flow_word_store(&ref.flow->responder, q.destination);
+    if (!flow_claim(&s->tables, q->hash, c->now, &ref)) return false;
+    flow_word_store(&ref.flow->initiator, q->source);
+    flow_word_store(&ref.flow->responder, q->destination);
     ref.flow->last_seen = c->now;
-    ref.flow->target = flow->index;
+    ref.flow->target = flow->at->index;
     ref.flow->target_port = (u16)flow_version;
     ref.flow->nat_port = (u16)(flow_version >> 16);
     ref.flow->mode = MODE_ALIAS;
     ref.flow->state = flow->flow->state;
     if (c->h.family == 6) {
-        struct flow_addresses *full = flow_addresses_at(&s->tables, ref.index);
+        struct flow_addresses *full = flow_addresses_at(&s->tables, ref.at->index);
         if (full) {
-            full->initiator = q.source_address;
-            full->responder = q.destination_address;
+            full->initiator = q->source_address;
+            full->responder = q->destination_address;
         }
     }
-    return flow_publish_unique(&s->tables, &q, &ref);
+    return flow_publish_unique(&s->tables, q, &ref, &c->other_place);
 }
 
 // Finds a backend (nat) or a source port (fullnat) whose reply direction is free, and enters it.
@@ -144,8 +145,8 @@ SHARED u32 flow_fill_aliased(struct pipeline *s, struct flow_ref *ref) {
             u32 word = backend_choose(s, attempt);
             if (word) return word;
         }
-        flow_fill_target(s, ref->flow, ref->index, &nat);
-        if (alias_insert(s, full ? &nat : &c->h.source, client_port, ref, ref->version + 1)) {
+        flow_fill_target(s, ref->flow, ref->at->index, &nat);
+        if (alias_insert(s, full ? &nat : &c->h.source, client_port, ref, ref->at->version + 1)) {
             ref->flow->flags |= FLOW_ALIASED;
             return 0;
         }
@@ -156,23 +157,23 @@ SHARED u32 flow_fill_aliased(struct pipeline *s, struct flow_ref *ref) {
 SHARED u32 flow_fill_service(struct pipeline *s, struct flow_ref *ref) {
     struct pipeline_context *c = s->context;
     if (!c->service) {
-        if (ref->flow->flags & FLOW_WIDE) flow_fill_addresses(s, ref->index);
+        if (ref->flow->flags & FLOW_WIDE) flow_fill_addresses(s, ref->at->index);
         return 0;
     }
     if ((c->service_flags & SERVICE_ALIAS) && !(c->flags & CONTEXT_STATELESS)) return flow_fill_aliased(s, ref);
     struct address none = {{0, 0}};
-    flow_fill_target(s, ref->flow, ref->index, &none);
+    flow_fill_target(s, ref->flow, ref->at->index, &none);
     return 0;
 }
 
 // A flow that lives for this packet only: this CPU's scratch slot.
 SHARED u32 admit_stateless(struct pipeline *s) {
     struct flow_ref *ref = &s->ref;
-    ref->index = flow_scratch_index(&s->tables);
-    ref->flow = flow_at(&s->tables, ref->index);
+    ref->at->index = flow_scratch_index(&s->tables);
+    ref->flow = flow_at(&s->tables, ref->at->index);
     if (!ref->flow) return drop(REASON_FLOW_TABLE_FULL);
-    ref->version = ref->flow->version;
-    ref->direction = s->context->direction;
+    ref->at->version = ref->flow->version;
+    ref->at->direction = s->context->direction;
     flow_fill(s, ref->flow);
     return flow_fill_service(s, ref);
 }
@@ -200,9 +201,9 @@ SHARED u32 admit_new(struct pipeline *s) {
         flow_withdraw(&s->tables, ref);
         return word;
     }
-    struct flow_counters *counters = flow_counters_at(&s->tables, ref->index);
+    struct flow_counters *counters = flow_counters_at(&s->tables, ref->at->index);
     if (counters) __builtin_memset(counters, 0, sizeof *counters);
-    if (!flow_publish_unique(&s->tables, &c->q, ref)) return drop(REASON_FLOW_REPLACED);
+    if (!flow_publish_unique(&s->tables, &c->q, ref, &c->other_place)) return drop(REASON_FLOW_REPLACED);
     flow_count_created(s);
     return 0;
 }
@@ -223,7 +224,7 @@ SHARED u32 admit_again(struct pipeline *s) {
     u16 client_port = c->h.source_port;
     c->backend_address = address_from_ipv4((struct be32){flow->target});
     if (flags & FLOW_WIDE) {
-        const struct flow_addresses *full = flow_addresses_at(&s->tables, s->ref.index);
+        const struct flow_addresses *full = flow_addresses_at(&s->tables, s->ref.at->index);
         if (full) c->backend_address = full->target;
     }
     c->backend_port = flow->target_port;
@@ -231,7 +232,7 @@ SHARED u32 admit_again(struct pipeline *s) {
         client_port = flow->nat_port;
         if (!nat_address(s, flow->nat_slot, c->h.family, &client)) return 0;
     }
-    alias_insert(s, &client, client_port, &s->ref, s->ref.version);
+    alias_insert(s, &client, client_port, &s->ref, s->ref.at->version);
     return 0;
 }
 

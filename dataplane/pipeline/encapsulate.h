@@ -42,7 +42,7 @@ SHARED u32 outer_addresses(struct pipeline *s, struct outer_header *outer) {
                                                 : address_from_ipv4(port->address4);
         return 0;
     }
-    const struct flow_addresses *wide = flow_addresses_at(&s->tables, s->ref.index);
+    const struct flow_addresses *wide = flow_addresses_at(&s->tables, s->ref.at->index);
     if (!wide) return drop(REASON_NO_BACKEND);
     outer->destination = wide->target;
     outer->source = service->source6_length ? tunnel_source(c, &service->source6, service->source6_length) : port->address6;
@@ -75,8 +75,8 @@ SHARED u32 write_outer_ipv6(struct pipeline *s, u32 offset, const struct outer_h
     ip->payload_length = to_be16((u16)outer->length);
     ip->next_header = outer->protocol;
     ip->hop_limit = OUTER_TTL;
-    ipv6_address_store(ip->source, &outer->source);
-    ipv6_address_store(ip->destination, &outer->destination);
+    ipv6_address_store(&ip->source, &outer->source);
+    ipv6_address_store(&ip->destination, &outer->destination);
     return 0;
 }
 

@@ -16,7 +16,7 @@ SHARED void query_compose(struct pipeline *s, u16 source_port, u16 destination_p
 }
 
 // When the packet comes from a backend that stands behind one VIP only, asks for the flow by that VIP. Answers whether.
-SHARED bool query_translate(struct pipeline *s, u16 *source_port, u8 protocol) {
+SHARED_COLD bool query_translate(struct pipeline *s, u16 *source_port, u8 protocol) {
     struct pipeline_context *c = s->context;
     const struct image_header *header = image_header_of(&s->tables);
     if (!header || !header->reverse) return false;
@@ -64,7 +64,7 @@ SHARED bool flow_is_over(const struct pipeline *s) {
     const struct pipeline_context *c = s->context;
     const struct flow *flow = s->ref.flow;
     if (flow_expired(&s->tables, flow, c->now)) return true;
-    return UNLIKELY(flow->state == STATE_TCP_CLOSING && s->ref.direction == 0 &&
+    return UNLIKELY(flow->state == STATE_TCP_CLOSING && s->ref.at->direction == 0 &&
                     (c->h.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !(c->h.flags & HEADER_ICMP_ERROR));
 }
 
@@ -72,7 +72,7 @@ SHARED bool flow_is_over(const struct pipeline *s) {
 // Only the initiator's packets are asked about: the rules speak of them.
 SHARED bool flow_is_outdated(const struct pipeline *s) {
     const struct flow *flow = s->ref.flow;
-    if (s->ref.direction || (s->context->h.flags & HEADER_ICMP_ERROR)) return false;
+    if (s->ref.at->direction || (s->context->h.flags & HEADER_ICMP_ERROR)) return false;
     if (flow->generation != (u16)s->tables.node->generation) return true;
     return (flow->flags & FLOW_ALIASED) && flow->hop[0].stamp != route_stamp(s->tables.node, s->context->now);
 }
@@ -93,7 +93,7 @@ SHARED u32 stage_flow(struct pipeline *s) {
     const struct flow *flow = s->ref.flow;
     if (((flow->mode & MODE_ENGINE) || (port_of(s, c->port)->flags & PORT_ENGINE)) && may_punt(s, PUNT_SERVICE))
         return punt(PUNT_SERVICE);
-    c->direction = s->ref.direction;
+    c->direction = s->ref.at->direction;
     c->service = flow->service;
     c->backend = flow->backend;
     c->rule = flow->rule;

@@ -41,6 +41,7 @@ SHARED void pipeline_begin(struct pipeline *s, u32 ifindex, u32 flags) {
     c->dscp = 0;
     c->hop.port = 0;
     s->ref.flow = NULL;
+    s->ref.at = &c->place;
 }
 
 // From the frame to what its flow is looked up by.
@@ -54,6 +55,7 @@ SHARED u32 pipeline_parse(struct pipeline *s) {
     if (!word) word = parse_transport(&s->packet, h);
     COMPILER_BARRIER();
     if (!word) word = stage_interest(s);
+    packet_reload(&s->packet);
     return word;
 }
 
@@ -83,7 +85,7 @@ SHARED u32 pipeline_rest(struct pipeline *s) {
     if (!word) word = stage_rewrite(s);
     if (!word) word = stage_track(s);
     if (!word && UNLIKELY(!flow_unchanged(&s->ref))) word = drop(REASON_FLOW_REPLACED);
-    return word ? word : VERDICT_FORWARD;
+    return word ? word : (u32)VERDICT_FORWARD;
 }
 
 SHARED u32 pipeline_run(struct pipeline *s) {

@@ -10,14 +10,14 @@ SHARED_BEGIN
 enum { POLICY_DIMENSIONS = 8, POLICY_FIRST_LINE_WORDS = 8 - POLICY_SUMMARY_WORDS };
 
 struct policy_rows {
-    u32 line[POLICY_DIMENSIONS];  // first line of the dimension's row; 0: the row with every bit set
+    u32 line[POLICY_DIMENSIONS];  // first line of the dimension's row
 };
 
 SHARED u32 policy_protocol_row(const struct pipeline *s, const struct image_policy *policy) {
     const struct pipeline_context *c = s->context;
     u32 index = c->h.protocol;
     if (c->h.protocol == PROTOCOL_TCP)
-        index = 256 + (c->flags & CONTEXT_REVALIDATE ? TCP_SYN : c->h.tcp_flags);  // a connection was judged by its SYN
+        index = 256 + (c->flags & CONTEXT_REVALIDATE ? (u32)TCP_SYN : c->h.tcp_flags);  // a connection was judged by its SYN
     else if (c->h.protocol == PROTOCOL_ICMP)
         index = 512 + c->h.icmp_type;
     else if (c->h.protocol == PROTOCOL_ICMPV6)
@@ -43,14 +43,13 @@ SHARED void policy_rows_of(struct pipeline *s, const struct image_policy *policy
     rows->line[6] = policy->ports ? image_u16(&s->tables, policy->ports, c->port) : 0;
     rows->line[7] = c->policy_service_row;
     for (u32 i = 0; i < POLICY_DIMENSIONS; i++)
-        if (rows->line[i]) rows->line[i] = policy->rows + rows->line[i] * policy->row_lines;
+        rows->line[i] = policy->rows + rows->line[i] * policy->row_lines;
 }
 
 // AND over all dimensions of word INDEX of their rows (summary words first).
 SHARED u64 policy_and(const struct pipeline *s, const struct policy_rows *rows, u32 index) {
     u64 all = ~0ULL;
     for (u32 i = 0; i < POLICY_DIMENSIONS; i++) {
-        if (!rows->line[i]) continue;
         const struct image_line *line = image_line_at(&s->tables, rows->line[i] + index / 8);
         if (!line) return 0;
         all &= line->word[index & 7];
@@ -71,9 +70,9 @@ SHARED u32 policy_match(const struct pipeline *s, const struct image_policy *pol
     u32 words = policy->words;
     u32 group = 0;
     u64 candidates = policy_and(s, rows, 0);
-    for (u32 step = 0; step < POLICY_MAX_WORDS + POLICY_SUMMARY_WORDS; step++) {
+    for (u32 step = 0; step < (u32)POLICY_MAX_WORDS + (u32)POLICY_SUMMARY_WORDS; step++) {
         if (!candidates) {
-            group++;
+            group = forget(&s->tables, group + 1);
             if (group >= POLICY_SUMMARY_WORDS || group * 64 >= words) return 0;
             candidates = policy_and(s, rows, group);
             continue;

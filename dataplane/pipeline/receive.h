@@ -43,10 +43,8 @@ SHARED bool quoted_addresses(const struct pipeline *s, struct address *source, s
     }
     const struct ipv6_header *ip = (const struct ipv6_header *)packet_at(&s->packet, h->inner_l3, sizeof *ip);
     if (!ip) return false;
-    source->word[0] = ip->source[0] | (u64)ip->source[1] << 32;
-    source->word[1] = ip->source[2] | (u64)ip->source[3] << 32;
-    destination->word[0] = ip->destination[0] | (u64)ip->destination[1] << 32;
-    destination->word[1] = ip->destination[2] | (u64)ip->destination[3] << 32;
+    *source = address_from_ipv6(&ip->source);
+    *destination = address_from_ipv6(&ip->destination);
     return true;
 }
 

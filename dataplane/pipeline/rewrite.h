@@ -186,7 +186,7 @@ SHARED u32 stage_echo(struct pipeline *s) {
     }
     c->hop.port = (u16)c->port;
     u32 word = write_addresses(s, c->h.l3, &c->h.destination, &c->h.source, ttl_delta);
-    return word ? word : VERDICT_FORWARD;
+    return word ? word : (u32)VERDICT_FORWARD;
 }
 
 SHARED_END

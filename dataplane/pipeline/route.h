@@ -30,7 +30,7 @@ SHARED struct address route_target(struct pipeline *s) {
     bool wide = flow->flags & FLOW_WIDE;
     if (c->mode == MODE_ROUTE || (c->direction && c->mode != MODE_FULLNAT)) return c->h.destination;
     if (wide) {
-        const struct flow_addresses *full = flow_addresses_at(&s->tables, s->ref.index);
+        const struct flow_addresses *full = flow_addresses_at(&s->tables, s->ref.at->index);
         if (full) return c->direction ? full->initiator : full->target;
     }
     if (!c->direction) return address_from_ipv4((struct be32){flow->target});

@@ -44,7 +44,7 @@ SHARED u32 stage_track(struct pipeline *s) {
     if (c->h.protocol == PROTOCOL_TCP) track_tcp(flow, c->h.tcp_flags, direction);
     if (flow->last_seen != c->now) flow->last_seen = c->now;
     if (UNLIKELY(direction && !(flow->flags & FLOW_REPLIED))) flow->flags |= FLOW_REPLIED;
-    struct flow_counters *counters = flow_counters_at(&s->tables, s->ref.index);
+    struct flow_counters *counters = flow_counters_at(&s->tables, s->ref.at->index);
     if (!counters) return 0;
     u32 packets = counters->packets[direction];
     counters->packets[direction] = packets + (packets != 0xffffffff);

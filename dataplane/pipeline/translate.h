@@ -30,7 +30,7 @@ SHARED void translation_of(struct pipeline *s, struct translation *to) {
     bool full = c->mode == MODE_FULLNAT;
     struct address initiator, responder, target, nat = {{0, 0}};
     if (UNLIKELY(flow->flags & FLOW_WIDE)) {
-        const struct flow_addresses *wide = flow_addresses_at(&s->tables, s->ref.index);
+        const struct flow_addresses *wide = flow_addresses_at(&s->tables, s->ref.at->index);
         if (!wide) return;
         initiator = wide->initiator;
         responder = wide->responder;
@@ -60,11 +60,11 @@ SHARED void translation_of(struct pipeline *s, struct translation *to) {
     to->sum_l4 = in_direction(flow->sum_l4, c->direction);
 }
 
-SHARED void ipv6_address_store(u32 *wire, const struct address *a) {
-    wire[0] = (u32)a->word[0];
-    wire[1] = (u32)(a->word[0] >> 32);
-    wire[2] = (u32)a->word[1];
-    wire[3] = (u32)(a->word[1] >> 32);
+SHARED void ipv6_address_store(struct ipv6_address *wire, const struct address *a) {
+    wire->word[0] = (u32)a->word[0];
+    wire->word[1] = (u32)(a->word[0] >> 32);
+    wire->word[2] = (u32)a->word[1];
+    wire->word[3] = (u32)(a->word[1] >> 32);
 }
 
 // Writes the addresses of the IP header at L3. IPv4: DELTA is what the header's sum changes by.
@@ -80,8 +80,8 @@ SHARED u32 write_addresses(struct pipeline *s, u32 l3, const struct address *sou
     }
     struct ipv6_header *ip = (struct ipv6_header *)packet_at(&s->packet, l3, sizeof *ip);
     if (!ip) return drop(REASON_TRUNCATED);
-    ipv6_address_store(ip->source, source);
-    ipv6_address_store(ip->destination, destination);
+    ipv6_address_store(&ip->source, source);
+    ipv6_address_store(&ip->destination, destination);
     return 0;
 }
 

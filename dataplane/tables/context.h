@@ -8,6 +8,14 @@
 
 SHARED_BEGIN
 
+// Where a flow was found, or is being written.
+struct flow_place {
+    u32 index;
+    u32 version;
+    u32 direction;  // 0: the packet comes from the initiator, 1: from the responder
+    u32 reserved;
+};
+
 struct next_hop {
     u8 mac[6];
     u16 port;  // egress, index into node_state.ports; 0: none
@@ -25,6 +33,7 @@ enum context_flags {
 struct pipeline_context {
     struct headers h;
     struct flow_query q;
+    struct flow_query alias_q;
     u32 now;         // ticks
     u32 length;      // bytes received
     u32 ifindex;     // device it came from
@@ -38,6 +47,10 @@ struct pipeline_context {
     u32 tunnel;           // tunnel_type of the destination
     u32 destination_flags;  // of the LPM record
     u32 limit;       // for answer TOO_BIG: the MTU to report
+    struct flow_place place;        // of the packet's flow
+    struct flow_place alias_place;  // of its alias
+    struct flow_place other_place;
+    u32 forgotten;  // see forget() in bpf/maps.h
     struct next_hop hop;
     // The chosen backend, of a new flow
     struct address backend_address;

@@ -8,8 +8,8 @@
 SHARED_BEGIN
 
 enum { VERDICT_ROWS = 16, PUNT_ROWS = 16 };
-SHARED_ASSERT(VERDICT_COUNT <= VERDICT_ROWS, "verdicts outgrew their counters");
-SHARED_ASSERT(PUNT_COUNT <= PUNT_ROWS, "punt kinds outgrew their counters");
+SHARED_ASSERT((u32)VERDICT_COUNT <= (u32)VERDICT_ROWS, "verdicts outgrew their counters");
+SHARED_ASSERT((u32)PUNT_COUNT <= (u32)PUNT_ROWS, "punt kinds outgrew their counters");
 
 // Of one ingress port. received = sum over verdicts, once nothing is in flight.
 struct port_counters {

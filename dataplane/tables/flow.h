@@ -32,7 +32,7 @@ SHARED_BEGIN
 enum { FLOW_BUCKET_SLOTS = 8, FLOW_NONE = -1 };
 
 // Word of an endpoint: comparing, hashing and storing it is one u64 operation.
-struct flow_endpoint {
+struct __attribute__((aligned(8))) flow_endpoint {
     u8 address[4];  // IPv4, or address_fold() of IPv6
     u16 port;       // host order; an ICMP echo has its id here
     u8 protocol;
@@ -73,7 +73,7 @@ enum flow_flags {
     FLOW_REPLIED = 64    // the responder has been seen
 };
 
-struct flow_hop {
+struct __attribute__((aligned(8))) flow_hop {
     u8 mac[6];  // next hop
     u8 port;    // egress, index into node_state.ports
     u8 stamp;   // route_stamp() when resolved; 0: never

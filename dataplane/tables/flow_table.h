@@ -7,15 +7,14 @@
 
 SHARED_BEGIN
 
-// A slot as found or claimed: valid as long as flow->version is VERSION.
+// A slot as found or claimed: valid as long as flow->version is at->version. The numbers lie in the context, not on the
+// stack: what was found where makes no difference to the verifier then.
 struct flow_ref {
     struct flow *flow;
-    u32 index;
-    u32 version;
-    u32 direction;  // 0: the packet comes from the initiator, 1: from the responder
+    struct flow_place *at;
 };
 
-SHARED bool flow_unchanged(const struct flow_ref *ref) { return LOAD_ACQUIRE(&ref->flow->version) == ref->version; }
+SHARED bool flow_unchanged(const struct flow_ref *ref) { return LOAD_ACQUIRE(&ref->flow->version) == ref->at->version; }
 
 // The full addresses behind a match on folded ones. DIRECTION says which way round to compare.
 SHARED bool flow_addresses_equal(const struct tables *t, u32 index, const struct flow_query *q, u32 direction) {
@@ -29,18 +28,18 @@ SHARED bool flow_addresses_equal(const struct tables *t, u32 index, const struct
 }
 
 SHARED bool flow_matches(const struct tables *t, const struct flow_query *q, struct flow_ref *ref) {
-    ref->version = LOAD_ACQUIRE(&ref->flow->version);
-    if (ref->version & 1) return false;
+    ref->at->version = LOAD_ACQUIRE(&ref->flow->version);
+    if (ref->at->version & 1) return false;
     u64 initiator = flow_word_load(&ref->flow->initiator);
     u64 responder = flow_word_load(&ref->flow->responder);
     if (initiator == q->source && responder == q->destination)
-        ref->direction = 0;
+        ref->at->direction = 0;
     else if (initiator == q->destination && responder == q->source)
-        ref->direction = 1;
+        ref->at->direction = 1;
     else
         return false;
     if (LIKELY(q->source >> 56 == 4)) return true;
-    return flow_addresses_equal(t, ref->index, q, ref->direction);
+    return flow_addresses_equal(t, ref->at->index, q, ref->at->direction);
 }
 
 SHARED bool flow_find_in(const struct tables *t, const struct flow_query *q, u32 bucket, struct flow_ref *ref) {
@@ -49,8 +48,8 @@ SHARED bool flow_find_in(const struct tables *t, const struct flow_query *q, u32
     u64 match = flow_tag_match(*(const volatile u64 *)tags, flow_tag(q->hash));
     for (u32 i = 0; i < FLOW_BUCKET_SLOTS; i++) {
         if (!match) return false;
-        ref->index = bucket * FLOW_BUCKET_SLOTS + flow_match_slot(match);
-        ref->flow = flow_at(t, ref->index);
+        ref->at->index = bucket * FLOW_BUCKET_SLOTS + flow_match_slot(match);
+        ref->flow = flow_at(t, ref->at->index);
         if (!ref->flow) return false;
         if (flow_matches(t, q, ref)) return true;
         match &= match - 1;
@@ -61,8 +60,10 @@ SHARED bool flow_find_in(const struct tables *t, const struct flow_query *q, u32
 // The entry, alias or flow, whose key is Q's pair of endpoints, in either order.
 SHARED bool flow_find(const struct tables *t, const struct flow_query *q, struct flow_ref *ref) {
     u32 mask = t->node->flow_bucket_mask;
-    if (LIKELY(flow_find_in(t, q, flow_bucket_first(q->hash, mask), ref))) return true;
-    return flow_find_in(t, q, flow_bucket_second(q->hash, mask), ref);
+    bool found = flow_find_in(t, q, flow_bucket_first(q->hash, mask), ref);
+    if (UNLIKELY(!found)) found = flow_find_in(t, q, flow_bucket_second(q->hash, mask), ref);
+    COMPILER_BARRIER();
+    return found;
 }
 
 // From an alias to the flow it stands for; false when that has gone.
@@ -72,9 +73,9 @@ SHARED bool flow_follow_alias(const struct tables *t, struct flow_ref *ref) {
     if (!flow_unchanged(ref)) return false;
     ref->flow = flow_at(t, index);
     if (!ref->flow) return false;
-    ref->index = index;
-    ref->version = version;
-    ref->direction = 1;
+    ref->at->index = index;
+    ref->at->version = version;
+    ref->at->direction = 1;
     return flow_unchanged(ref);
 }
 
@@ -96,13 +97,13 @@ SHARED bool flow_lock(struct flow_ref *ref) {
     u32 version = LOAD_ACQUIRE(&ref->flow->version);
     if (version & 1) return false;
     if (__sync_val_compare_and_swap(&ref->flow->version, version, version + 1) != version) return false;
-    ref->version = version + 1;
-    ref->direction = 0;
+    ref->at->version = version + 1;
+    ref->at->direction = 0;
     return true;
 }
 
 SHARED bool flow_claim_slot(const struct tables *t, u32 index, struct flow_ref *ref) {
-    ref->index = index;
+    ref->at->index = index;
     ref->flow = flow_at(t, index);
     return ref->flow && flow_lock(ref);
 }
@@ -150,37 +151,38 @@ SHARED void flow_set_tag(const struct tables *t, u32 index, u8 tag) {
 
 // Ends a write: readers find the entry from here on.
 SHARED void flow_publish(const struct tables *t, struct flow_ref *ref, u64 hash) {
-    flow_set_tag(t, ref->index, flow_tag(hash));
-    ref->version += 1;
-    STORE_RELEASE(&ref->flow->version, ref->version);
+    flow_set_tag(t, ref->at->index, flow_tag(hash));
+    ref->at->version += 1;
+    STORE_RELEASE(&ref->flow->version, ref->at->version);
 }
 
 // Empties a slot that is locked by us.
 SHARED void flow_withdraw(const struct tables *t, struct flow_ref *ref) {
-    flow_set_tag(t, ref->index, 0);
+    flow_set_tag(t, ref->at->index, 0);
     flow_word_store(&ref->flow->initiator, 0);
     flow_word_store(&ref->flow->responder, 0);
-    STORE_RELEASE(&ref->flow->version, ref->version + 1);
+    STORE_RELEASE(&ref->flow->version, ref->at->version + 1);
 }
 
 // Publishes, then makes sure that the key has one entry: when another CPU published the same key in a slot that is found
 // first, ours is withdrawn and the answer is false.
-SHARED bool flow_publish_unique(const struct tables *t, const struct flow_query *q, struct flow_ref *ref) {
-    struct flow_ref found;
+SHARED bool flow_publish_unique(const struct tables *t, const struct flow_query *q, struct flow_ref *ref,
+                                struct flow_place *scratch) {
+    struct flow_ref found = {NULL, scratch};
     flow_publish(t, ref, q->hash);
-    if (LIKELY(flow_find(t, q, &found) && found.index == ref->index)) return true;
+    if (LIKELY(flow_find(t, q, &found) && scratch->index == ref->at->index)) return true;
     if (flow_lock(ref)) flow_withdraw(t, ref);
     return false;
 }
 
 // Removes an entry, unless it has changed since REF was taken.
 SHARED void flow_remove(const struct tables *t, struct flow_ref *ref) {
-    u32 version = ref->version;
+    u32 version = ref->at->version;
     if (!flow_lock(ref)) return;
-    if (ref->version == version + 1)
+    if (ref->at->version == version + 1)
         flow_withdraw(t, ref);
     else
-        STORE_RELEASE(&ref->flow->version, ref->version - 1);
+        STORE_RELEASE(&ref->flow->version, ref->at->version - 1);
 }
 
 SHARED_END

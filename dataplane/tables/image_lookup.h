@@ -37,7 +37,7 @@ SHARED const struct lpm_entry *image_lpm_probe(const struct tables *t, const str
 }
 
 // Value of the longest prefix that covers ADDRESS.
-SHARED u32 image_lpm_find(const struct tables *t, const struct image_lpm *lpm, const struct address *a) {
+SHARED_COLD u32 image_lpm_find(const struct tables *t, const struct image_lpm *lpm, const struct address *a) {
     u32 best = lpm->none;
     u32 node = 0;
     if (!lpm->line) return best;
@@ -49,7 +49,7 @@ SHARED u32 image_lpm_find(const struct tables *t, const struct image_lpm *lpm, c
         struct address prefix = address_masked(a, length);
         const struct lpm_entry *entry = image_lpm_probe(t, lpm, &prefix, length);
         if (entry && entry->has_value) best = entry->value;
-        node = 2 * node + (entry ? 2 : 1);
+        node = forget(t, 2 * node + (entry ? 2 : 1));
     }
     return best;
 }

@@ -91,6 +91,9 @@ struct frame {
     u8* buffer;  // the least that packet.data may become
 };
 
+SHARED void packet_reload(struct packet*) {}
+SHARED u32 forget(const struct tables*, u32 value) { return value; }
+
 // Moves the start of the packet by DELTA bytes (negative: prepends). False when there is no room.
 SHARED bool packet_resize(struct packet* p, int delta) {
     if (delta < 0 && p->data - static_cast<frame*>(p->owner)->buffer < -delta) return false;
