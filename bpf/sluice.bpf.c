@@ -13,16 +13,8 @@ SHARED int hand_over(struct xdp_md *xdp, struct pipeline *s, u32 *word) {
 
 SEC("xdp")
 int sluice_xdp(struct xdp_md *xdp) {
-    u32 zero = 0;
-    struct pipeline s = {};
-    s.tables.node = bpf_map_lookup_elem(&node, &zero);
-    s.tables.image = bpf_map_lookup_elem(&snapshot, &zero);
-    s.context = bpf_map_lookup_elem(&contexts, &zero);
-    s.tables.context = s.context;
-    if (!s.tables.node || !s.tables.image || !s.context) return XDP_PASS;
-    s.packet.data = (u8 *)(long)xdp->data;
-    s.packet.end = (u8 *)(long)xdp->data_end;
-    s.packet.owner = xdp;
+    struct pipeline s;
+    if (!pipeline_open(&s, xdp)) return XDP_PASS;
     pipeline_begin(&s, xdp->ingress_ifindex, 0);
     u32 word = pipeline_run(&s);
     u32 verdict = verdict_of(word);

@@ -21,6 +21,13 @@ SHARED struct address address_from_ipv4(struct be32 wire) {
     return a;
 }
 
+// WORD: the address as it was loaded, in network order.
+SHARED struct address address_from_ipv4_word(u32 word) {
+    struct be32 wire;
+    wire.raw = word;
+    return address_from_ipv4(wire);
+}
+
 SHARED bool address_is_ipv4(const struct address *a) {
     return a->word[0] == 0 && (u32)a->word[1] == (u32)ADDRESS_IPV4_PREFIX;
 }

@@ -89,35 +89,36 @@ SHARED void flow_fill_target(struct pipeline *s, struct flow *flow, u32 index, c
     if (UNLIKELY(flow->flags & FLOW_WIDE)) flow_fill_addresses(s, index);
 }
 
-// Enters an alias from (CLIENT, backend) to the flow. False when that pair is another live flow's already, or no slot is free.
-SHARED_COLD bool alias_insert(struct pipeline *s, const struct address *client, u16 client_port, const struct flow_ref *flow,
-                         u32 flow_version) {
+// Enters an alias from (alias_client, backend) to the packet's flow. NAT_CONFLICT when that pair is another live flow's
+// already, or no slot is free.
+SHARED u32 alias_insert(struct pipeline *s) {
     struct pipeline_context *c = s->context;
     struct flow_query *q = &c->alias_q;
     struct flow_ref ref = {NULL, &c->alias_place};
-    q->source_address = *client;
+    u32 conflict = drop(REASON_NAT_CONFLICT);
+    q->source_address = c->alias_client;
     q->destination_address = c->backend_address;
-    q->source = flow_endpoint_word(client, client_port, c->h.protocol, c->h.family);
+    q->source = flow_endpoint_word(&c->alias_client, c->alias_port, c->h.protocol, c->h.family);
     q->destination = flow_endpoint_word(&c->backend_address, c->backend_port, c->h.protocol, c->h.family);
     q->hash = flow_hash(q->source, q->destination, s->tables.node->flow_seed);
     if (flow_find(&s->tables, q, &ref)) {
         struct flow_ref stands_for = {ref.flow, &c->other_place};
         c->other_place = c->alias_place;
         bool alias = (ref.flow->mode & MODE_MASK) == MODE_ALIAS;
-        if (!alias) return false;
-        if (ref.flow->target == flow->at->index && flow_alias_version(ref.flow) == flow_version) return true;
-        if (flow_follow_alias(&s->tables, &stands_for) && !flow_expired(&s->tables, stands_for.flow, c->now)) return false;
+        if (!alias) return conflict;
+        if (ref.flow->target == c->place.index && flow_alias_version(ref.flow) == c->alias_version) return 0;
+        if (flow_follow_alias(&s->tables, &stands_for) && !flow_expired(&s->tables, stands_for.flow, c->now)) return conflict;
         flow_remove(&s->tables, &ref);
     }
-    if (!flow_claim(&s->tables, q->hash, c->now, &ref)) return false;
+    if (!flow_claim(&s->tables, q->hash, c->now, &ref)) return conflict;
     flow_word_store(&ref.flow->initiator, q->source);
     flow_word_store(&ref.flow->responder, q->destination);
     ref.flow->last_seen = c->now;
-    ref.flow->target = flow->at->index;
-    ref.flow->target_port = (u16)flow_version;
-    ref.flow->nat_port = (u16)(flow_version >> 16);
+    ref.flow->target = c->place.index;
+    ref.flow->target_port = (u16)c->alias_version;
+    ref.flow->nat_port = (u16)(c->alias_version >> 16);
     ref.flow->mode = MODE_ALIAS;
-    ref.flow->state = flow->flow->state;
+    ref.flow->state = flow_first_state(c);
     if (c->h.family == 6) {
         struct flow_addresses *full = flow_addresses_at(&s->tables, ref.at->index);
         if (full) {
@@ -125,8 +126,10 @@ SHARED_COLD bool alias_insert(struct pipeline *s, const struct address *client, 
             full->responder = q->destination_address;
         }
     }
-    return flow_publish_unique(&s->tables, q, &ref, &c->other_place);
+    return flow_publish_unique(&s->tables, q, &ref, &c->other_place) ? 0 : conflict;
 }
+
+STAGE_APART(alias_insert)
 
 // Finds a backend (nat) or a source port (fullnat) whose reply direction is free, and enters it.
 SHARED u32 flow_fill_aliased(struct pipeline *s, struct flow_ref *ref) {
@@ -146,10 +149,14 @@ SHARED u32 flow_fill_aliased(struct pipeline *s, struct flow_ref *ref) {
             if (word) return word;
         }
         flow_fill_target(s, ref->flow, ref->at->index, &nat);
-        if (alias_insert(s, full ? &nat : &c->h.source, client_port, ref, ref->at->version + 1)) {
-            ref->flow->flags |= FLOW_ALIASED;
+        c->alias_client = full ? nat : c->h.source;
+        c->alias_port = client_port;
+        c->alias_version = ref->at->version + 1;
+        if (!alias_insert_apart(s)) {
+            if (ref->flow) ref->flow->flags |= FLOW_ALIASED;
             return 0;
         }
+        if (!ref->flow) break;
     }
     return drop(full ? REASON_NAT_PORTS_EXHAUSTED : REASON_NAT_CONFLICT);
 }
@@ -190,13 +197,14 @@ SHARED u32 admit_new(struct pipeline *s) {
     struct pipeline_context *c = s->context;
     struct flow_ref *ref = &s->ref;
     if (!flow_claim(&s->tables, c->q.hash, c->now, ref)) {
-        ref->flow = NULL;
+        flow_forget(ref);
         struct worker_counters *counters = worker_counters_of(&s->tables);
         if (counters) counters->flows_busy++;
         return drop(REASON_FLOW_TABLE_FULL);
     }
     flow_fill(s, ref->flow);
     u32 word = flow_fill_service(s, ref);
+    if (!ref->flow) return drop(REASON_FLOW_REPLACED);
     if (word) {
         flow_withdraw(&s->tables, ref);
         return word;
@@ -220,19 +228,20 @@ SHARED u32 admit_again(struct pipeline *s) {
     if ((c->rule_flags & (RULE_METER | RULE_FIRST_ONLY)) == RULE_METER) flags |= FLOW_METERED;
     flow->flags = flags;
     if (!(flags & FLOW_ALIASED)) return 0;
-    struct address client = c->h.source;
-    u16 client_port = c->h.source_port;
-    c->backend_address = address_from_ipv4((struct be32){flow->target});
+    c->alias_client = c->h.source;
+    c->alias_port = c->h.source_port;
+    c->alias_version = s->ref.at->version;
+    c->backend_address = address_from_ipv4_word(flow->target);
     if (flags & FLOW_WIDE) {
         const struct flow_addresses *full = flow_addresses_at(&s->tables, s->ref.at->index);
         if (full) c->backend_address = full->target;
     }
     c->backend_port = flow->target_port;
     if (c->mode == MODE_FULLNAT) {
-        client_port = flow->nat_port;
-        if (!nat_address(s, flow->nat_slot, c->h.family, &client)) return 0;
+        c->alias_port = flow->nat_port;
+        if (!nat_address(s, flow->nat_slot, c->h.family, &c->alias_client)) return 0;
     }
-    alias_insert(s, &client, client_port, &s->ref, s->ref.at->version);
+    alias_insert_apart(s);
     return 0;
 }
 
@@ -246,6 +255,8 @@ SHARED u32 stage_admit(struct pipeline *s) {
     if (c->flags & CONTEXT_STATELESS) return admit_stateless(s);
     return admit_new(s);
 }
+
+STAGE_APART(stage_admit)
 
 SHARED_END
 

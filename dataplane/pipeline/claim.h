@@ -84,11 +84,13 @@ SHARED u32 stage_claim(struct pipeline *s) {
     u32 word = claim_by_destination(s);
     if (s->ref.flow && (word == VERDICT_PASS || c->service != s->ref.flow->service)) {
         flow_remove(&s->tables, &s->ref);  // its service has gone, or another has taken its place
-        s->ref.flow = NULL;
+        flow_forget(&s->ref);
         c->flags &= ~(u32)(CONTEXT_KNOWN | CONTEXT_REVALIDATE);
     }
     return word;
 }
+
+STAGE_APART(stage_claim)
 
 SHARED_END
 

@@ -37,7 +37,7 @@ SHARED u32 outer_addresses(struct pipeline *s, struct outer_header *outer) {
     if (!service) return drop(REASON_NO_BACKEND);
     const struct node_port *port = port_of(s, c->hop.port);
     if (flow->target) {
-        outer->destination = address_from_ipv4((struct be32){flow->target});
+        outer->destination = address_from_ipv4_word(flow->target);
         outer->source = service->source4_length ? tunnel_source(c, &service->source4, service->source4_length)
                                                 : address_from_ipv4(port->address4);
         return 0;

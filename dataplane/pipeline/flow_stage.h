@@ -15,23 +15,28 @@ SHARED void query_compose(struct pipeline *s, u16 source_port, u16 destination_p
     q->hash = flow_hash(q->source, q->destination, s->tables.node->flow_seed);
 }
 
-// When the packet comes from a backend that stands behind one VIP only, asks for the flow by that VIP. Answers whether.
-SHARED_COLD bool query_translate(struct pipeline *s, u16 *source_port, u8 protocol) {
+// When the packet comes from a backend that stands behind one VIP only, puts that VIP into the query: CONTEXT_TRANSLATED.
+SHARED u32 query_translate(struct pipeline *s) {
     struct pipeline_context *c = s->context;
+    bool error = c->h.flags & HEADER_ICMP_ERROR;
+    u16 port = error ? c->h.inner_destination_port : c->h.source_port;
+    u8 protocol = error ? c->h.inner_protocol : c->h.protocol;
     const struct image_header *header = image_header_of(&s->tables);
-    if (!header || !header->reverse) return false;
+    if (!header || !header->reverse) return 0;
     u32 section = header->reverse;
     u32 mask = header->reverse_mask;
     const struct image_reverse *reverse =
-        image_reverse_find(&s->tables, section, mask, &c->q.source_address, *source_port, protocol);
+        image_reverse_find(&s->tables, section, mask, &c->q.source_address, port, protocol);
     if (!reverse) reverse = image_reverse_find(&s->tables, section, mask, &c->q.source_address, 0, protocol);
-    if (!reverse) return false;
+    if (!reverse) return 0;
     c->q.source_address = reverse->vip;
-    if (reverse->vip_port) *source_port = reverse->vip_port;
+    c->vip_port = reverse->vip_port ? reverse->vip_port : port;
     c->reverse_service = reverse->service + 1u;
     c->flags |= CONTEXT_TRANSLATED;
-    return true;
+    return 0;
 }
+
+STAGE_APART(query_translate)
 
 // Ports and protocol by which the flow is known: of the quoted packet, turned round, for an ICMP error.
 SHARED bool query_find(struct pipeline *s) {
@@ -43,8 +48,11 @@ SHARED bool query_find(struct pipeline *s) {
     struct address source = c->q.source_address;
     u16 wire_port = source_port;
     bool translated = false;
-    if (has_ports(protocol) && interest_has(&s->tables.node->source, &source))
-        translated = query_translate(s, &source_port, protocol);
+    if (has_ports(protocol) && interest_has(&s->tables.node->source, &source)) {
+        query_translate_apart(s);
+        translated = c->flags & CONTEXT_TRANSLATED;
+        if (translated) source_port = c->vip_port;
+    }
     for (u32 attempt = 0; attempt < 2; attempt++) {
         query_compose(s, source_port, destination_port, protocol);
         if (flow_find(&s->tables, &c->q, &s->ref)) {
@@ -80,13 +88,13 @@ SHARED bool flow_is_outdated(const struct pipeline *s) {
 SHARED u32 stage_flow(struct pipeline *s) {
     struct pipeline_context *c = s->context;
     if (!query_find(s)) {
-        s->ref.flow = NULL;
+        flow_forget(&s->ref);
         c->direction = 0;
         return 0;
     }
     if (UNLIKELY(flow_is_over(s))) {
         flow_remove(&s->tables, &s->ref);
-        s->ref.flow = NULL;
+        flow_forget(&s->ref);
         c->direction = 0;
         return 0;
     }

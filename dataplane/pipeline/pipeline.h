@@ -40,8 +40,8 @@ SHARED void pipeline_begin(struct pipeline *s, u32 ifindex, u32 flags) {
     c->service_flags = 0;
     c->dscp = 0;
     c->hop.port = 0;
-    s->ref.flow = NULL;
     s->ref.at = &c->place;
+    flow_forget(&s->ref);
 }
 
 // From the frame to what its flow is looked up by.
@@ -60,16 +60,16 @@ SHARED u32 pipeline_parse(struct pipeline *s) {
 }
 
 // For packets without an entry, and those whose entry must be confirmed.
-SHARED_COLD u32 pipeline_decide(struct pipeline *s) {
-    u32 word = stage_claim(s);
-    if (!word) word = stage_policy(s);
+SHARED u32 pipeline_decide(struct pipeline *s) {
+    u32 word = stage_claim_apart(s);
+    if (!word) word = stage_policy_apart(s);
     return word;
 }
 
-SHARED_COLD u32 pipeline_admit(struct pipeline *s) {
-    u32 word = stage_echo(s);
+SHARED u32 pipeline_admit(struct pipeline *s) {
+    u32 word = stage_echo_apart(s);
     if (!word && !(s->context->flags & CONTEXT_KNOWN)) word = stage_backend(s);
-    if (!word) word = stage_admit(s);
+    if (!word) word = stage_admit_apart(s);
     return word;
 }
 

@@ -129,6 +129,8 @@ SHARED u32 stage_policy(struct pipeline *s) {
     return header->flags & IMAGE_DEFAULT_DROP ? drop(REASON_POLICY) : 0;
 }
 
+STAGE_APART(stage_policy)
+
 // One step of the generic cell rate algorithm on *TIME (virtual scheduling, ITU-T I.371 Annex A): true when the packet
 // conforms. Several CPUs may step one meter: each step is one compare-and-swap, tried a few times, then let through.
 SHARED bool meter_step(u64 *time, u64 now, u64 cost, u64 burst) {

@@ -103,8 +103,9 @@ SHARED u32 rewrite_link(struct pipeline *s) {
     return write_link(s, &plan);
 }
 
-SHARED_COLD u32 rewrite_encapsulate(struct pipeline *s) {
+SHARED u32 rewrite_encapsulate(struct pipeline *s) {
     struct pipeline_context *c = s->context;
+    if (!s->ref.flow) return drop(REASON_FLOW_REPLACED);
     bool gue = c->mode == MODE_DSR_GUE;
     bool ipv4 = s->ref.flow->target != 0;
     struct outer_header outer;
@@ -139,6 +140,8 @@ SHARED_COLD u32 rewrite_encapsulate(struct pipeline *s) {
     return 0;
 }
 
+STAGE_APART(rewrite_encapsulate)
+
 SHARED u8 flow_dscp(struct pipeline *s) {
     struct pipeline_context *c = s->context;
     if (!(c->flags & CONTEXT_KNOWN)) return c->dscp;
@@ -151,10 +154,11 @@ SHARED u32 stage_rewrite(struct pipeline *s) {
     bool nat = c->mode == MODE_NAT || c->mode == MODE_FULLNAT;
     if (UNLIKELY(nat && c->h.protocol == PROTOCOL_SCTP && !packet_sum_is_possible())) return punt(PUNT_CHECKSUM);
     if (UNLIKELY(s->ref.flow->flags & FLOW_SET_DSCP) && !c->direction) rewrite_dscp(s, flow_dscp(s));
-    if (c->mode == MODE_DSR_IPIP || c->mode == MODE_DSR_GUE) return rewrite_encapsulate(s);
+    if (c->mode == MODE_DSR_IPIP || c->mode == MODE_DSR_GUE) return rewrite_encapsulate_apart(s);
     if (nat) {
         u32 word = translate(s);
         if (word) return word;
+        if (!s->ref.flow) return drop(REASON_FLOW_REPLACED);
     }
     if (mode_routes(c->mode)) rewrite_ttl(s);
     return rewrite_link(s);
@@ -188,6 +192,8 @@ SHARED u32 stage_echo(struct pipeline *s) {
     u32 word = write_addresses(s, c->h.l3, &c->h.destination, &c->h.source, ttl_delta);
     return word ? word : (u32)VERDICT_FORWARD;
 }
+
+STAGE_APART(stage_echo)
 
 SHARED_END
 

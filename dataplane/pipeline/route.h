@@ -33,10 +33,10 @@ SHARED struct address route_target(struct pipeline *s) {
         const struct flow_addresses *full = flow_addresses_at(&s->tables, s->ref.at->index);
         if (full) return c->direction ? full->initiator : full->target;
     }
-    if (!c->direction) return address_from_ipv4((struct be32){flow->target});
+    if (!c->direction) return address_from_ipv4_word(flow->target);
     u32 initiator;
     __builtin_memcpy(&initiator, flow->initiator.address, 4);
-    return address_from_ipv4((struct be32){initiator});
+    return address_from_ipv4_word(initiator);
 }
 
 SHARED const struct image_next_hop *next_hop_of_group(struct pipeline *s, u32 group) {
@@ -58,8 +58,10 @@ SHARED const struct image_next_hop *next_hop_of_group(struct pipeline *s, u32 gr
 }
 
 // By the configured routes, else by the kernel's.
-SHARED_COLD u32 route_resolve(struct pipeline *s, const struct address *target, struct next_hop *hop) {
-    struct address to = *target;
+SHARED u32 route_resolve(struct pipeline *s) {
+    struct next_hop *hop = &s->context->hop;
+    if (!s->ref.flow) return drop(REASON_FLOW_REPLACED);
+    struct address to = route_target(s);
     const struct image_header *header = image_header_of(&s->tables);
     const struct image_lpm *routes = image_lpm_of(&s->tables, LPM_ROUTES);
     if (header && routes && (header->flags & IMAGE_STATIC_ROUTES)) {
@@ -80,6 +82,8 @@ SHARED_COLD u32 route_resolve(struct pipeline *s, const struct address *target, 
     }
     return kernel_route(&s->tables, &s->packet, s->context, &to, hop);
 }
+
+STAGE_APART(route_resolve)
 
 SHARED u32 encapsulation_overhead(const struct pipeline_context *c, const struct flow *flow) {
     if (c->mode != MODE_DSR_IPIP && c->mode != MODE_DSR_GUE) return 0;
@@ -108,10 +112,10 @@ SHARED u32 stage_route(struct pipeline *s) {
         __builtin_memcpy(c->hop.mac, &word, 6);
         c->hop.port = (u16)(word >> 48 & 0xff);
     } else {
-        struct address target = route_target(s);
-        u32 answer = route_resolve(s, &target, &c->hop);
+        u32 answer = route_resolve_apart(s);
         if (answer) return answer;
-        hop_store(slot, &c->hop, stamp);
+        if (!s->ref.flow) return drop(REASON_FLOW_REPLACED);
+        hop_store(&s->ref.flow->hop[c->direction & 1], &c->hop, stamp);
     }
     return route_check_size(s);
 }

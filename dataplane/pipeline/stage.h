@@ -10,13 +10,6 @@
 
 SHARED_BEGIN
 
-struct pipeline {
-    struct packet packet;
-    struct tables tables;
-    struct pipeline_context *context;
-    struct flow_ref ref;  // ref.flow: NULL until known
-};
-
 SHARED bool may_punt(const struct pipeline *s, u32 kind) { return punts_of(&s->tables) >> kind & 1; }
 
 SHARED bool has_ports(u8 protocol) {

@@ -35,6 +35,7 @@ SHARED u32 stage_track(struct pipeline *s) {
     struct pipeline_context *c = s->context;
     struct flow *flow = s->ref.flow;
     u32 direction = c->direction & 1;
+    if (!flow) return drop(REASON_FLOW_REPLACED);
     if (c->backend) {
         struct backend_counters *backend = backend_counters_at(&s->tables, c->backend - 1);
         if (backend) count_pair(direction ? &backend->from : &backend->to, c->length);

@@ -24,14 +24,14 @@ struct translation {
 SHARED u16 in_direction(u16 sum, u32 direction) { return direction ? (u16)~sum : sum; }
 
 // Source and destination after translation; what stays is taken from the query, which has the packet's own.
-SHARED void translation_of(struct pipeline *s, struct translation *to) {
+SHARED bool translation_of(struct pipeline *s, struct translation *to) {
     const struct pipeline_context *c = s->context;
     const struct flow *flow = s->ref.flow;
     bool full = c->mode == MODE_FULLNAT;
     struct address initiator, responder, target, nat = {{0, 0}};
     if (UNLIKELY(flow->flags & FLOW_WIDE)) {
         const struct flow_addresses *wide = flow_addresses_at(&s->tables, s->ref.at->index);
-        if (!wide) return;
+        if (!wide) return false;
         initiator = wide->initiator;
         responder = wide->responder;
         target = wide->target;
@@ -41,7 +41,7 @@ SHARED void translation_of(struct pipeline *s, struct translation *to) {
         initiator = address_from_ipv4(word);
         __builtin_memcpy(&word, flow->responder.address, 4);
         responder = address_from_ipv4(word);
-        target = address_from_ipv4((struct be32){flow->target});
+        target = address_from_ipv4_word(flow->target);
     }
     if (full) nat_address(s, flow->nat_slot, c->h.family, &nat);
     to->sender = c->direction ? target : initiator;
@@ -58,6 +58,7 @@ SHARED void translation_of(struct pipeline *s, struct translation *to) {
     }
     to->sum_l3 = in_direction(flow->sum_l3, c->direction);
     to->sum_l4 = in_direction(flow->sum_l4, c->direction);
+    return true;
 }
 
 SHARED void ipv6_address_store(struct ipv6_address *wire, const struct address *a) {
@@ -127,8 +128,12 @@ SHARED u32 translate_packet(struct pipeline *s, const struct translation *to) {
 
 // An ICMP error (RFC 5508, 4.2): the quoted packet becomes what its sender knows, the header around it follows. Its source
 // is replaced only where it is an endpoint of the flow: a router in between stays visible.
-SHARED_COLD u32 translate_error(struct pipeline *s, const struct translation *to) {
+SHARED u32 translate_error(struct pipeline *s) {
     struct pipeline_context *c = s->context;
+    struct translation translation;
+    const struct translation *to = &translation;
+    if (!s->ref.flow) return drop(REASON_FLOW_REPLACED);
+    if (!translation_of(s, &translation)) return drop(REASON_FLOW_REPLACED);
     struct address source = address_equal(&c->h.source, &to->sender) ? to->source : c->h.source;
     u16 outer = sum_delta(sum_of_address(&c->h.source) + sum_of_address(&c->h.destination),
                           sum_of_address(&source) + sum_of_address(&to->destination));
@@ -147,10 +152,12 @@ SHARED_COLD u32 translate_error(struct pipeline *s, const struct translation *to
     return write_addresses(s, c->h.l3, &source, &to->destination, outer);
 }
 
+STAGE_APART(translate_error)
+
 SHARED u32 translate(struct pipeline *s) {
     struct translation to;
-    translation_of(s, &to);
-    if (UNLIKELY(s->context->h.flags & HEADER_ICMP_ERROR)) return translate_error(s, &to);
+    if (UNLIKELY(s->context->h.flags & HEADER_ICMP_ERROR)) return translate_error_apart(s);
+    if (!translation_of(s, &to)) return drop(REASON_FLOW_REPLACED);
     return translate_packet(s, &to);
 }
 

@@ -43,6 +43,10 @@ struct pipeline_context {
     u32 service;     // id + 1; 0: none
     u32 backend;     // id + 1; 0: none
     u32 rule;        // position + 1; 0: the default
+    u16 vip_port;         // with CONTEXT_TRANSLATED: the query's source port
+    u16 alias_port;       // of the client as the backend sees it
+    struct address alias_client;
+    u32 alias_version;    // the flow's, once published
     u32 reverse_service;  // id + 1 of the service that the translation named
     u32 tunnel;           // tunnel_type of the destination
     u32 destination_flags;  // of the LPM record

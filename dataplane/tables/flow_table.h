@@ -7,13 +7,6 @@
 
 SHARED_BEGIN
 
-// A slot as found or claimed: valid as long as flow->version is at->version. The numbers lie in the context, not on the
-// stack: what was found where makes no difference to the verifier then.
-struct flow_ref {
-    struct flow *flow;
-    struct flow_place *at;
-};
-
 SHARED bool flow_unchanged(const struct flow_ref *ref) { return LOAD_ACQUIRE(&ref->flow->version) == ref->at->version; }
 
 // The full addresses behind a match on folded ones. DIRECTION says which way round to compare.

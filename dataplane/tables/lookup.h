@@ -119,6 +119,40 @@ void packet_update_crc32c(const struct packet* p, u32 offset, u32 end, u32 from)
 
 SHARED_BEGIN
 
+// A slot as found or claimed: valid as long as flow->version is at->version. The numbers lie in the context, not on the
+// stack: what was found where makes no difference to the verifier then.
+struct flow_ref {
+    struct flow *flow;
+    struct flow_place *at;
+};
+
+// What a stage gets: the packet, the tables, what is known so far, and the flow once there is one.
+struct pipeline {
+    struct packet packet;
+    struct tables tables;
+    struct pipeline_context *context;
+    struct flow_ref ref;  // ref.flow: NULL until known; ref.at is &context->place
+};
+
+// No flow: also what the numbers say, from which a stage called apart finds its way.
+SHARED void flow_forget(struct flow_ref *ref) {
+    ref->flow = NULL;
+    ref->at->index = (u32)FLOW_NONE;
+}
+
+SHARED_END
+
+// STAGE_APART(stage) defines stage_apart(): natively the stage itself; in BPF a function that the verifier looks at by itself,
+// once, so that the paths before it and within it add up instead of multiplying. All it gets is the context.
+#if NATIVE
+#define STAGE_APART(stage) \
+    SHARED u32 stage##_apart(struct pipeline *s) { return stage(s); }
+#else
+#include "bpf/apart.h"
+#endif
+
+SHARED_BEGIN
+
 SHARED void worker_count_eviction(const struct tables *t, bool expired) {
     struct worker_counters *counters = worker_counters_of(t);
     if (!counters) return;
