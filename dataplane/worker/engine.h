@@ -14,17 +14,10 @@
 #include <memory>
 #include <span>
 
+#include "dataplane/io/frame.h"
 #include "dataplane/pipeline/pipeline.h"
 
 namespace sluice {
-
-// A frame in a buffer: frame::buffer is the least address that `data` may become (the head room's start).
-struct Frame : frame {
-    u8* data = nullptr;
-    u8* end = nullptr;
-    u32 ifindex = 0;  // of the device that received it
-    u32 tag = 0;      // the owner's; never looked at
-};
 
 struct Decision {
     u32 word = 0;    // verdict word: FORWARD, PASS, DROP(reason) or REJECT(answer)

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The packet buffers of one worker, shared by its XDP sockets on all interfaces. One thread allocates and
+// frees.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "dataplane/base/mapping.h"
+#include "dataplane/base/result.h"
+#include "dataplane/packet/target.h"
+
+namespace sluice {
+
+struct UmemOptions {
+    u32 frames = 8192;       // at most 4 GiB in all
+    u32 frame_size = 4096;   // a power of two, 2048 or 4096
+    bool huge_pages = true;  // where the machine has some
+};
+
+class Umem {
+public:
+    static constexpr u32 headroom = 256;  // the kernel's own, before each received frame
+
+    static Result<std::unique_ptr<Umem>> create(const UmemOptions& options);
+
+    u8* area() const { return area_.as<u8>(); }
+    u64 size() const { return u64{frames_} * frame_size_; }
+    u32 frames() const { return frames_; }
+    u32 frame_size() const { return frame_size_; }
+    PageKind pages() const { return area_.pages(); }
+
+    // Longest frame that fits into a buffer, Ethernet header included.
+    u32 max_frame_length() const { return frame_size_ - headroom; }
+
+    // Addresses (offsets of buffers' first bytes) taken from and given back to the free ones. take() returns
+    // how many there were, `count` at most.
+    u32 take(u64* addresses, u32 count) {
+        const u32 taken = count < free_.size() ? count : static_cast<u32>(free_.size());
+        for (u32 i = 0; i < taken; ++i) {
+            addresses[i] = free_.back();
+            free_.pop_back();
+        }
+        return taken;
+    }
+    // Any address within the buffer.
+    void give(u64 address) { free_.push_back(address & ~u64{frame_size_ - 1}); }
+
+    u32 free_count() const { return static_cast<u32>(free_.size()); }
+    const std::vector<u64>& free_list() const { return free_; }
+
+private:
+    Umem(Mapping area, u32 frames, u32 frame_size);
+
+    Mapping area_;
+    u32 frames_;
+    u32 frame_size_;
+    std::vector<u64> free_;  // never grows past its reserved capacity: frames_
+};
+
+}  // namespace sluice

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The BPF file system, where maps, programs and links outlive the daemon.
+#pragma once
+
+#include <string>
+
+#include "dataplane/base/result.h"
+
+namespace sluice {
+
+inline constexpr const char* bpffs_root = "/sys/fs/bpf";
+
+// Makes `directory` (absolute) exist on a BPF file system. Where none is mounted and `may_mount` is set,
+// mounts one on /sys/fs/bpf if the directory lies below it, else on the directory itself.
+Status ensure_bpffs(const std::string& directory, bool may_mount = true);
+
+// Whether `path` lies on a BPF file system.
+bool is_bpffs(const std::string& path);
+
+// Removes the pins in `directory` and the directory itself. A directory that is not there is fine.
+Status remove_pins(const std::string& directory);
+
+}  // namespace sluice

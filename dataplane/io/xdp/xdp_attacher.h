@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Puts the XDP program on interfaces, beside other XDP programs through libxdp's dispatcher, and takes it off
+// again.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/base/result.h"
+#include "dataplane/packet/target.h"
+
+namespace sluice {
+
+class XdpMaps;
+
+enum class XdpMode : u8 { native, generic };
+const char* xdp_mode_name(XdpMode mode);  // "native", "generic"
+
+// How the program got onto an interface, for status and metrics.
+struct XdpAttachment {
+    std::string interface;
+    u32 ifindex = 0;
+    XdpMode mode = XdpMode::native;
+    bool dispatcher = false;  // through libxdp's dispatcher; else by a link of our own
+    bool adopted = false;     // it was there already, an earlier daemon's, with our maps and the same code
+    u32 program_id = 0;
+    std::string native_refusal;      // why not native; empty if native
+    std::string dispatcher_refusal;  // why not by the dispatcher; empty if by it
+};
+
+struct XdpAttachOptions {
+    bool allow_generic = true;  // false: `require: xdp_native`
+    bool use_dispatcher = true;
+};
+
+// Of the program, since it was loaded, while run statistics are on.
+struct XdpRunStatistics {
+    u64 run_count = 0;
+    u64 run_ns = 0;
+};
+
+class XdpAttacher {
+public:
+    // `maps` outlives the attacher.
+    explicit XdpAttacher(const XdpMaps& maps);
+    ~XdpAttacher();
+    XdpAttacher(const XdpAttacher&) = delete;
+    XdpAttacher& operator=(const XdpAttacher&) = delete;
+
+    // Native mode first, generic if the driver refuses. A program of an earlier daemon is kept if it runs the
+    // same code on the same maps, else replaced. Attached programs outlive this process. The error has the
+    // kernel's words.
+    Result<XdpAttachment> attach(const std::string& interface, u32 ifindex,
+                                 const XdpAttachOptions& options = {});
+
+    // Takes our program, and only ours, off the interface. A device that has gone is fine.
+    Status detach(const std::string& interface, u32 ifindex);
+
+    const std::vector<XdpAttachment>& attachments() const { return attachments_; }
+
+    // Sums over our loaded programs; zero while statistics are off (see XdpRunStatisticsSwitch).
+    XdpRunStatistics run_statistics() const;
+
+private:
+    struct Programs;
+
+    void remember(const XdpAttachment& attachment);
+
+    const XdpMaps& maps_;
+    std::unique_ptr<Programs> programs_;
+    std::vector<XdpAttachment> attachments_;
+};
+
+}  // namespace sluice
