@@ -29,6 +29,7 @@ SHARED u32 query_translate(struct pipeline *s) {
         image_reverse_find(&s->tables, section, mask, &c->q.source_address, port, protocol);
     if (!reverse) reverse = image_reverse_find(&s->tables, section, mask, &c->q.source_address, 0, protocol);
     if (!reverse) return 0;
+    c->wire_source = c->q.source_address;
     c->q.source_address = reverse->vip;
     c->vip_port = reverse->vip_port ? reverse->vip_port : port;
     c->reverse_service = reverse->service + 1u;
@@ -38,31 +39,39 @@ SHARED u32 query_translate(struct pipeline *s) {
 
 STAGE_APART(query_translate)
 
-// Ports and protocol by which the flow is known: of the quoted packet, turned round, for an ICMP error.
-SHARED bool query_find(struct pipeline *s) {
+// Composes what the flow is looked up by: ports and protocol of the quoted packet, turned round, for an ICMP error.
+SHARED void query_begin(struct pipeline *s) {
     struct pipeline_context *c = s->context;
     bool error = c->h.flags & HEADER_ICMP_ERROR;
     u16 source_port = error ? c->h.inner_destination_port : c->h.source_port;
     u16 destination_port = error ? c->h.inner_source_port : c->h.destination_port;
     u8 protocol = error ? c->h.inner_protocol : c->h.protocol;
-    struct address source = c->q.source_address;
-    u16 wire_port = source_port;
-    bool translated = false;
-    if (has_ports(protocol) && interest_has(&s->tables.node->source, &source)) {
+    if (has_ports(protocol) && interest_has(&s->tables.node->source, &c->q.source_address)) {
         query_translate_apart(s);
-        translated = c->flags & CONTEXT_TRANSLATED;
-        if (translated) source_port = c->vip_port;
+        if (c->flags & CONTEXT_TRANSLATED) source_port = c->vip_port;
     }
+    query_compose(s, source_port, destination_port, protocol);
+}
+
+// The same by the packet's own endpoints: a backend that is itself a client.
+SHARED void query_begin_untranslated(struct pipeline *s) {
+    struct pipeline_context *c = s->context;
+    bool error = c->h.flags & HEADER_ICMP_ERROR;
+    c->q.source_address = c->wire_source;
+    query_compose(s, error ? c->h.inner_destination_port : c->h.source_port,
+                  error ? c->h.inner_source_port : c->h.destination_port,
+                  error ? c->h.inner_protocol : c->h.protocol);
+}
+
+SHARED bool query_find(struct pipeline *s) {
+    struct pipeline_context *c = s->context;
     for (u32 attempt = 0; attempt < 2; attempt++) {
-        query_compose(s, source_port, destination_port, protocol);
         if (flow_find(&s->tables, &c->q, &s->ref)) {
             if (LIKELY((s->ref.flow->mode & MODE_MASK) != MODE_ALIAS)) return true;
             if (flow_follow_alias(&s->tables, &s->ref)) return true;
         }
-        if (!translated) return false;
-        translated = false;  // a backend that is itself a client: its own endpoints, then
-        c->q.source_address = source;
-        source_port = wire_port;
+        if (attempt || !(c->flags & CONTEXT_TRANSLATED)) return false;
+        query_begin_untranslated(s);
     }
     return false;
 }
@@ -85,6 +94,7 @@ SHARED bool flow_is_outdated(const struct pipeline *s) {
     return (flow->flags & FLOW_ALIASED) && flow->hop[0].stamp != route_stamp(s->tables.node, s->context->now);
 }
 
+// After query_begin().
 SHARED u32 stage_flow(struct pipeline *s) {
     struct pipeline_context *c = s->context;
     if (!query_find(s)) {

@@ -88,27 +88,47 @@ SHARED u32 pipeline_rest(struct pipeline *s) {
     return word ? word : (u32)VERDICT_FORWARD;
 }
 
-SHARED u32 pipeline_run(struct pipeline *s) {
+// In two halves: the engine does the first for a whole batch, so that memory has answered when the second looks flows up.
+SHARED u32 pipeline_first(struct pipeline *s) {
     u32 word = pipeline_parse(s);
     if (!word) word = stage_tunnel(s);
     if (!word) word = stage_fragment(s);
-    if (!word) word = stage_flow(s);
+    if (!word) query_begin(s);
+    return word;
+}
+
+SHARED u32 pipeline_second(struct pipeline *s) {
+    u32 word = stage_flow(s);
     if (!word) word = pipeline_rest(s);
     return word;
 }
 
+SHARED u32 pipeline_run(struct pipeline *s) {
+    u32 word = pipeline_first(s);
+    if (!word) word = pipeline_second(s);
+    return word;
+}
+
 // Counts a packet where it leaves, by its verdict word. VERDICT_PUNT is counted as handed over.
+SHARED void count_verdict(struct port_counters *counters, u32 word, u32 length) {
+    u32 verdict = verdict_of(word) & (VERDICT_ROWS - 1);
+    counters->packets[verdict]++;
+    counters->bytes[verdict] += length;
+    if (verdict == VERDICT_DROP) counters->drops[detail_of(word) & (REASON_ROWS - 1)]++;
+    if (verdict == VERDICT_PUNT) counters->punts[detail_of(word) & (PUNT_ROWS - 1)]++;
+}
+
+SHARED void count_received(struct port_counters *counters, u32 length) {
+    counters->received_packets++;
+    counters->received_bytes += length;
+}
+
 SHARED void pipeline_count(struct pipeline *s, u32 word) {
     const struct pipeline_context *c = s->context;
     struct port_counters *counters = port_counters_at(&s->tables, c->port & (NODE_PORTS - 1));
     if (!counters) return;
-    u32 verdict = verdict_of(word) & (VERDICT_ROWS - 1);
-    counters->received_packets++;
-    counters->received_bytes += c->length;
-    counters->packets[verdict]++;
-    counters->bytes[verdict] += c->length;
-    if (verdict == VERDICT_DROP) counters->drops[detail_of(word) & (REASON_ROWS - 1)]++;
-    if (verdict == VERDICT_PUNT) counters->punts[detail_of(word) & (PUNT_ROWS - 1)]++;
+    count_received(counters, c->length);
+    count_verdict(counters, word, c->length);
 }
 
 SHARED_END

@@ -47,6 +47,7 @@ struct pipeline_context {
     u16 alias_port;       // of the client as the backend sees it
     struct address alias_client;
     u32 alias_version;    // the flow's, once published
+    struct address wire_source;  // with CONTEXT_TRANSLATED: the query's source before it
     u32 reverse_service;  // id + 1 of the service that the translation named
     u32 tunnel;           // tunnel_type of the destination
     u32 destination_flags;  // of the LPM record
