@@ -4,7 +4,9 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "control/compile/environment.h"
@@ -26,15 +28,26 @@ struct Packet {
     bool has_ports() const { return protocol == 6 || protocol == 17 || protocol == 132; }
 };
 
-inline bool lists(const config::AddressMatch& match, const config::Policy& policy,
-                  const config::Address& address) {
-    const auto covers = [&](const config::Prefix& prefix) { return prefix.contains(address); };
-    if (match.empty() || std::any_of(match.prefixes.begin(), match.prefixes.end(), covers)) return true;
-    return std::any_of(match.sets.begin(), match.sets.end(), [&](const std::string& name) {
-        const auto& prefixes = policy.sets.at(name).prefixes;
-        return std::any_of(prefixes.begin(), prefixes.end(), covers);
-    });
-}
+// Prefixes by length, so that a set of a million can be asked.
+class PrefixSet {
+public:
+    explicit PrefixSet(const std::vector<config::Prefix>& prefixes) {
+        for (const config::Prefix& prefix : prefixes) lengths_[prefix.length].insert(prefix);
+    }
+    bool contains(const config::Address& address) const {
+        for (const auto& [length, prefixes] : lengths_) {
+            config::Prefix wanted{address, length};
+            for (uint32_t bit = length; bit < 128; ++bit) {
+                wanted.address.bytes[bit / 8] &= static_cast<uint8_t>(~(0x80 >> (bit % 8)));
+            }
+            if (prefixes.contains(wanted) && wanted.contains(address)) return true;
+        }
+        return false;
+    }
+
+private:
+    std::map<uint8_t, std::set<config::Prefix>> lengths_;
+};
 
 inline bool in_ranges(const config::PortRanges& ranges, uint16_t value) {
     return std::any_of(ranges.begin(), ranges.end(), [&](const config::PortRange& range) {
@@ -59,24 +72,40 @@ inline bool matches_transport(const config::Rule& rule, const Packet& packet) {
            (packet.tcp_flags & rule.tcp_flags->clear) == 0;
 }
 
-inline bool matches(const config::Rule& rule, const config::Policy& policy, const Packet& packet,
-                    const std::string& service) {
-    if (!matches_transport(rule, packet)) return false;
-    if (rule.dscp && *rule.dscp != packet.dscp) return false;
-    if (!rule.interface.empty() && rule.interface != packet.port->name) return false;
-    if (rule.vlan && *rule.vlan != packet.port->vlan) return false;
-    if (!rule.service.empty() && rule.service != service) return false;
-    return lists(rule.from, policy, packet.source) && lists(rule.to, policy, packet.destination);
-}
-
-// The first rule that matches; nullptr: the default decides.
-inline const config::Rule* first_rule(const config::Policy& policy, const Packet& packet,
-                                      const std::string& service) {
-    for (const config::Rule& rule : policy.rules) {
-        if (matches(rule, policy, packet, service)) return &rule;
+class Policy {
+public:
+    explicit Policy(const config::Policy& policy) : policy_(policy) {
+        for (const auto& [name, set] : policy.sets) sets_.emplace(name, set.prefixes);
     }
-    return nullptr;
-}
+
+    // The first rule that matches, from 1; 0: the default decides.
+    uint32_t first_rule(const Packet& packet, const std::string& service) const {
+        for (uint32_t i = 0; i < policy_.rules.size(); ++i) {
+            if (matches(policy_.rules[i], packet, service)) return i + 1;
+        }
+        return 0;
+    }
+
+private:
+    bool lists(const config::AddressMatch& match, const config::Address& address) const {
+        const auto covers = [&](const config::Prefix& prefix) { return prefix.contains(address); };
+        if (match.empty() || std::any_of(match.prefixes.begin(), match.prefixes.end(), covers)) return true;
+        return std::any_of(match.sets.begin(), match.sets.end(),
+                           [&](const std::string& name) { return sets_.at(name).contains(address); });
+    }
+
+    bool matches(const config::Rule& rule, const Packet& packet, const std::string& service) const {
+        if (!matches_transport(rule, packet)) return false;
+        if (rule.dscp && *rule.dscp != packet.dscp) return false;
+        if (!rule.interface.empty() && rule.interface != packet.port->name) return false;
+        if (rule.vlan && *rule.vlan != packet.port->vlan) return false;
+        if (!rule.service.empty() && rule.service != service) return false;
+        return lists(rule.from, packet.source) && lists(rule.to, packet.destination);
+    }
+
+    const config::Policy& policy_;
+    std::map<std::string, PrefixSet> sets_;
+};
 
 // The service that claims a packet: the longest VIP prefix with a claim; there a listed port goes before
 // `any`.
