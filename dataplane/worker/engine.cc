@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/worker/engine.h"
+
+#include "dataplane/worker/answers.h"
+#include "dataplane/worker/decapsulate.h"
+#include "dataplane/worker/engine_waiting.h"
+#include "dataplane/worker/fragments.h"
+
+namespace sluice {
+
+namespace {
+
+constexpr u32 waits = VERDICT_WAIT;
+constexpr size_t headers_ahead = 8;  // frames whose first line is asked for before they are parsed
+
+u32 ticks_of(u64 ns) { return static_cast<u32>(ns >> 20); }
+
+// One packet of the batch between two passes.
+struct Slot {
+    pipeline_context context;
+    struct packet packet;
+    u32 word;
+    u64 key;  // with VERDICT_WAIT: what it waits for
+    Decapsulation undo;
+};
+
+}  // namespace
+
+struct Engine::State final : Surroundings {
+    State(const struct tables& view, Router& to, const EngineOptions& chosen)
+        : router(to),
+          options(chosen),
+          fragments(chosen.fragments, ticks_of(chosen.fragment_ns), view.node->flow_seed),
+          fragment_room(chosen.waiting_fragments),
+          neighbor_room(chosen.waiting_neighbors),
+          answers(chosen.answers_per_second, chosen.answers_burst) {
+        s.tables = view;
+        s.tables.surroundings = this;
+        s.tables.punts = 0;
+    }
+
+    u32 route(const pipeline_context& context, const address& to, next_hop& hop) override;
+    u32 fragment(pipeline_context& context) override;
+
+    void first_pass(Slot& slot, Frame& frame);
+    u32 first_pass_inside(Slot& slot, const Frame& frame);
+    void prefetch_tags(const Slot& slot) const;
+    void prefetch_flow(const Slot& slot) const;
+    void third_pass(Slot& slot, Frame& frame);
+    void hold(Slot& slot, const Frame& frame, const WaitingFrame* before);
+    void uncount_rule() const;
+    void count(const Slot& slot, const WaitingFrame* before) const;
+
+    struct pipeline s {};
+    std::array<Slot, batch_size> slots;
+    Router& router;
+    EngineOptions options;
+    FragmentTable fragments;
+    WaitingRoom fragment_room;
+    WaitingRoom neighbor_room;
+    Answers answers;
+    u64 key = 0;            // of the last packet that asked for a route or its fragment's ports
+    u32 route_epoch = 0;    // that those in neighbor_room have been tried under
+    u32 current_epoch = 0;  // as the batch began
+    bool released = false;
+
+    std::array<WaitingFrame, batch_size> taken;  // out of a room
+    std::array<Frame, batch_size> due_frames;
+    bool again = false;  // the batch under way is `taken`
+};
+
+u32 Engine::State::route(const pipeline_context& context, const address& to, next_hop& hop) {
+    const u32 word = router.route(context, to, hop);
+    if (word == drop(REASON_NO_NEIGHBOR)) {
+        key = image_hash(&to, 0);
+        s.tables.counters->neighbors_missing++;
+    }
+    return word;
+}
+
+u32 Engine::State::fragment(pipeline_context& context) {
+    key = fragments.key(context.h);
+    if (context.h.flags & HEADER_FIRST_FRAGMENT) {
+        fragments.remember(key, context.h, context.now);
+        released |= fragment_room.release(key);
+        return 0;
+    }
+    return fragments.recall(key, context.h, context.now) ? 0 : waits;
+}
+
+void Engine::State::first_pass(Slot& slot, Frame& frame) {
+    s.packet = {frame.data, frame.end, static_cast<struct frame*>(&frame)};
+    s.context = &slot.context;
+    slot.undo.data = nullptr;
+    pipeline_begin(&s, frame.ifindex, 0);
+    u32 word = pipeline_first(&s);
+    if (word == punt(PUNT_TUNNEL)) [[unlikely]]
+        word = first_pass_inside(slot, frame);
+    slot.key = key;
+    slot.packet = s.packet;
+    slot.word = word;
+}
+
+// Of the packet inside a tunnel's. Counted as it was received, outer headers included.
+__attribute__((noinline)) u32 Engine::State::first_pass_inside(Slot& slot, const Frame& frame) {
+    const u32 length = slot.context.length;
+    if (!decapsulate(s, slot.undo)) return VERDICT_PASS;
+    pipeline_begin(&s, frame.ifindex, CONTEXT_DECAPSULATED);
+    slot.context.length = length;
+    return pipeline_first(&s);
+}
+
+void Engine::State::prefetch_tags(const Slot& slot) const {
+    const u64 hash = slot.context.q.hash;
+    const u32 mask = s.tables.node->flow_bucket_mask;
+    __builtin_prefetch(flow_tags_at(&s.tables, flow_bucket_first(hash, mask)));
+    __builtin_prefetch(flow_tags_at(&s.tables, flow_bucket_second(hash, mask)));
+}
+
+void Engine::State::prefetch_flow(const Slot& slot) const {
+    const u64 hash = slot.context.q.hash;
+    const u32 mask = s.tables.node->flow_bucket_mask;
+    u32 bucket = flow_bucket_first(hash, mask);
+    u64 match = flow_tag_match(*flow_tags_at(&s.tables, bucket), flow_tag(hash));
+    if (match == 0) {
+        bucket = flow_bucket_second(hash, mask);
+        match = flow_tag_match(*flow_tags_at(&s.tables, bucket), flow_tag(hash));
+        if (match == 0) return;
+    }
+    const u32 index = bucket * FLOW_BUCKET_SLOTS + flow_match_slot(match);
+    __builtin_prefetch(flow_at(&s.tables, index));
+    __builtin_prefetch(flow_counters_at(&s.tables, index), 1);
+    if (slot.context.h.family == 6) __builtin_prefetch(flow_addresses_at(&s.tables, index));
+}
+
+void Engine::State::third_pass(Slot& slot, Frame& frame) {
+    s.packet = slot.packet;
+    s.context = &slot.context;
+    s.ref = {nullptr, &slot.context.place};
+    u32 word = slot.word;
+    if (word == 0) word = pipeline_second(&s);
+    if (verdict_of(word) == VERDICT_REJECT) [[unlikely]] {
+        word = answers.compose(s, word);
+        slot.context.hop.port = static_cast<u16>(slot.context.port);
+    }
+    if (word == drop(REASON_NO_NEIGHBOR) && neighbor_room.capacity() != 0) [[unlikely]] {
+        uncount_rule();
+        slot.key = key;
+        word = verdict_word(VERDICT_WAIT, REASON_NO_NEIGHBOR);
+    }
+    if (slot.undo.data != nullptr && (word == VERDICT_PASS || verdict_of(word) == VERDICT_WAIT)) [[unlikely]]
+        encapsulate_again(s.packet, slot.undo);
+    slot.word = word;
+    frame.data = s.packet.data;
+    frame.end = s.packet.end;
+}
+
+// The policy will be asked again about a packet that waits where no flow keeps its answer.
+void Engine::State::uncount_rule() const {
+    const pipeline_context& c = *s.context;
+    if (!(c.flags & (CONTEXT_STATELESS | CONTEXT_REVALIDATE)) || c.direction != 0) return;
+    const image_rule* rule = rule_record(&s, c.rule);
+    if (rule == nullptr) return;
+    pair_counters* counters = rule_counters_at(&s.tables, rule->id);
+    counters->packets--;
+    counters->bytes -= c.length;
+}
+
+// Puts the frame of a packet that must wait into its room; no room is a drop. `before`: its first wait, if
+// this is not it.
+void Engine::State::hold(Slot& slot, const Frame& frame, const WaitingFrame* before) {
+    const bool neighbor = detail_of(slot.word) == REASON_NO_NEIGHBOR;
+    WaitingRoom& room = neighbor ? neighbor_room : fragment_room;
+    if (neighbor && room.empty()) route_epoch = current_epoch;
+    WaitingFrame waiting{frame, slot.key, s.tables.now_ns, slot.context.port, slot.context.length, false};
+    if (before != nullptr) {
+        waiting = *before;
+        waiting.frame = frame;
+        waiting.key = slot.key;
+        waiting.due = false;
+    }
+    if (!neighbor && fragments.knows(slot.key, s.tables.now))
+        released = waiting.due = true;  // came in the same batch
+    if (!room.add(waiting)) {
+        slot.word = drop(neighbor ? REASON_WAIT_FULL : REASON_FRAGMENT_TABLE_FULL);
+        return;
+    }
+    if (before == nullptr) count_received(port_counters_at(&s.tables, waiting.port), waiting.length);
+}
+
+void Engine::State::count(const Slot& slot, const WaitingFrame* before) const {
+    const u32 port = before != nullptr ? before->port : slot.context.port;
+    const u32 length = before != nullptr ? before->length : slot.context.length;
+    struct port_counters* counters = port_counters_at(&s.tables, port % NODE_PORTS);
+    if (before == nullptr) count_received(counters, length);
+    count_verdict(counters, slot.word, length);
+}
+
+Engine::Engine(const struct tables& view, Router& router, const EngineOptions& options)
+    : image_(view.image), state_(std::make_unique<State>(view, router, options)) {}
+
+Engine::~Engine() = default;
+
+size_t Engine::waiting() const { return state_->fragment_room.size() + state_->neighbor_room.size(); }
+
+void Engine::enter(u64 now_ns) {
+    epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
+    const image_line* image = image_.load(std::memory_order_seq_cst);
+    struct tables& tables = state_->s.tables;
+    tables.image = image;
+    tables.image_lines = image != nullptr ? reinterpret_cast<const image_header*>(image)->lines : 0;
+    tables.now_ns = now_ns;
+    tables.now = ticks_of(now_ns);
+    state_->current_epoch = LOAD_ACQUIRE(&tables.node->route_epoch);
+}
+
+void Engine::leave() { epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+
+void Engine::process(std::span<Frame> batch) {
+    State& state = *state_;
+    const size_t count = batch.size();
+    for (size_t i = 0; i < std::min(count, headers_ahead); i++) __builtin_prefetch(batch[i].data);
+    for (size_t i = 0; i < count; i++) {
+        if (i + headers_ahead < count) __builtin_prefetch(batch[i + headers_ahead].data);
+        state.first_pass(state.slots[i], batch[i]);
+        if (state.slots[i].word == 0) state.prefetch_tags(state.slots[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (state.slots[i].word == 0) state.prefetch_flow(state.slots[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        Slot& slot = state.slots[i];
+        const WaitingFrame* before = state.again ? &state.taken[i] : nullptr;
+        state.third_pass(slot, batch[i]);
+        if (verdict_of(slot.word) == VERDICT_WAIT) [[unlikely]]
+            state.hold(slot, batch[i], before);
+        if (verdict_of(slot.word) != VERDICT_WAIT) state.count(slot, before);
+        const pipeline_context& c = slot.context;
+        decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule};
+    }
+    released_ = state.released;
+}
+
+size_t Engine::process_due() {
+    State& state = *state_;
+    state.released = released_ = false;
+    if (waiting() == 0) return 0;
+    if (state.route_epoch != state.current_epoch) {
+        state.neighbor_room.release_all();
+        state.route_epoch = state.current_epoch;
+    }
+    const auto is_due = [](const WaitingFrame& frame) { return frame.due; };
+    size_t count = state.fragment_room.take(state.taken.data(), batch_size, is_due);
+    if (count == 0) count = state.neighbor_room.take(state.taken.data(), batch_size, is_due);
+    if (count != 0) {
+        for (size_t i = 0; i < count; i++) state.due_frames[i] = state.taken[i].frame;
+        state.again = true;
+        process(due().first(count));
+        state.again = false;
+        return count;
+    }
+    return give_up();
+}
+
+size_t Engine::give_up() {
+    State& state = *state_;
+    const u64 now = state.s.tables.now_ns;
+    const auto is_late = [&](const WaitingFrame& frame) {
+        return flush_ || now - frame.since_ns >= state.options.wait_ns;
+    };
+    u32 word = drop(REASON_FRAGMENT_TIMEOUT);
+    size_t count = state.fragment_room.take(state.taken.data(), batch_size, is_late);
+    if (count == 0) {
+        word = drop(REASON_NO_NEIGHBOR);
+        count = state.neighbor_room.take(state.taken.data(), batch_size, is_late);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const WaitingFrame& frame = state.taken[i];
+        state.due_frames[i] = frame.frame;
+        decisions_[i] = {word, frame.port, 0, 0, 0, 0};
+        count_verdict(port_counters_at(&state.s.tables, frame.port % NODE_PORTS), word, frame.length);
+    }
+    return count;
+}
+
+std::span<Frame> Engine::due() { return state_->due_frames; }
+
+}  // namespace sluice
