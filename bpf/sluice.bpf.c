@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 #include "dataplane/pipeline/pipeline.h"
+#include "bpf/trace_sample.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -32,5 +33,6 @@ int sluice_xdp(struct xdp_md *xdp) {
         action = XDP_DROP;
     }
     pipeline_count(&s, word);
+    trace_packet(&s.tables, word);
     return action;
 }

@@ -27,7 +27,8 @@ public:
     // `tables`: node, flow_tags, flows, flow_addresses and flow_counters are used.
     explicit FlowSweeper(const struct tables& tables) : tables_(tables) {}
 
-    // Looks at the next `slots` slots at `now` (ticks). True when that completed a round.
+    // Looks at the next `slots` slots, rounded up to whole buckets, at `now` (ticks). True when that
+    // completed a round.
     bool step(u32 slots, u32 now);
 
     // Of the last complete round.
@@ -54,7 +55,10 @@ private:
     void remove(u32 index, u32 version);
 
     struct tables tables_;
-    u32 next_ = 0;
+    static constexpr u32 thorough_rounds = 16;
+
+    u32 next_ = 0;  // a bucket's first slot
+    u32 round_ = 0;
     FlowCensus running_;
     FlowCensus census_;
     u64 expired_ = 0;

@@ -58,6 +58,9 @@ public:
     // Takes our program, and only ours, off the interface. A device that has gone is fine.
     Status detach(const std::string& interface, u32 ifindex);
 
+    // From every interface of this network namespace, those of earlier daemons included.
+    Status detach_everywhere();
+
     const std::vector<XdpAttachment>& attachments() const { return attachments_; }
 
     // Sums over our loaded programs; zero while statistics are off (see XdpRunStatisticsSwitch).
@@ -65,8 +68,18 @@ public:
 
 private:
     struct Programs;
+    struct Present;
 
-    void remember(const XdpAttachment& attachment);
+    Status load();
+    Present find_present(const std::string& interface, u32 ifindex) const;
+    bool is_current(u32 program_id) const;
+    bool adopt(const Present& present, XdpAttachment& attachment) const;
+    bool update_link(const std::string& interface, XdpAttachment& attachment) const;
+    Status attach_component(XdpAttachment& attachment, XdpMode mode);
+    Status attach_link(XdpAttachment& attachment, XdpMode mode) const;
+    Status attach_anew(XdpAttachment& attachment, const XdpAttachOptions& options);
+    Status detach_components(u32 ifindex, const std::vector<u32>& ids) const;
+    std::string link_pin(const std::string& interface) const;
 
     const XdpMaps& maps_;
     std::unique_ptr<Programs> programs_;

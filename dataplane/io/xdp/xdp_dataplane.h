@@ -24,6 +24,8 @@ struct XdpOptions {
 // Control thread only.
 class XdpDataplane {
 public:
+    static constexpr u32 queues_per_device = 64;  // XSK_QUEUES of bpf/maps.h
+
     static Result<std::unique_ptr<XdpDataplane>> open(const XdpOptions& options);
 
     XdpMaps& maps() { return *maps_; }

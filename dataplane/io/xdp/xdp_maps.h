@@ -16,6 +16,8 @@
 
 namespace sluice {
 
+class SkeletonHandle;
+
 // A published snapshot: the bytes of the inner map, mapped. They live as long as somebody holds them.
 struct Image {
     Mapping memory;
@@ -65,8 +67,9 @@ public:
 private:
     XdpMaps() = default;
 
-    bool adopt();
-    Status create();
+    bool adopt(const SkeletonHandle& skeleton);
+    Status create(const SkeletonHandle& skeleton);
+    void initialize_node();
     Status map_memory();
     Status find_image();
     Result<Mapping> map_array(const std::string& name, size_t value_size, size_t entries) const;
