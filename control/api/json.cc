@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/api/json.h"
+
+namespace sluice::api {
+
+namespace {
+
+#define SLUICE_NAME(id, name) name,
+#define SLUICE_REASON_NAME(id, name, expected) name,
+constexpr const char* verdict_names[] = {SLUICE_VERDICTS(SLUICE_NAME)};
+constexpr const char* reason_names[] = {SLUICE_DROP_REASONS(SLUICE_REASON_NAME)};
+constexpr const char* punt_names[] = {SLUICE_PUNTS(SLUICE_NAME)};
+#undef SLUICE_NAME
+#undef SLUICE_REASON_NAME
+
+constexpr const char* state_names[] = {"tcp_syn", "tcp_established", "tcp_closing", "udp", "icmp", "other"};
+
+Json counters_json(const struct port_counters& counters) {
+    Json verdicts = Json::object();
+    for (u32 i = 1; i < VERDICT_COUNT; ++i) {
+        if (counters.packets[i] == 0) continue;
+        verdicts[verdict_names[i]] = {{"packets", counters.packets[i]}, {"bytes", counters.bytes[i]}};
+    }
+    Json drops = Json::object();
+    for (u32 i = 1; i < REASON_COUNT; ++i) {
+        if (counters.drops[i] != 0) drops[reason_names[i]] = counters.drops[i];
+    }
+    Json punts = Json::object();
+    for (u32 i = 1; i < PUNT_COUNT; ++i) {
+        if (counters.punts[i] != 0) punts[punt_names[i]] = counters.punts[i];
+    }
+    return {{"received", {{"packets", counters.received_packets}, {"bytes", counters.received_bytes}}},
+            {"verdicts", verdicts},
+            {"drops", drops},
+            {"punts", punts}};
+}
+
+Json interface_json(const InterfaceReport& interface, const std::vector<TrafficReport>& traffic) {
+    Json tiers = Json::array();
+    for (const TierReport& tier : interface.tiers) {
+        tiers.push_back({{"tier", tier.tier},
+                         {"active", tier.active},
+                         {"mode", tier.mode},
+                         {"reason", tier.reason},
+                         {"decided", tier.decided}});
+    }
+    Json queues = Json::array();
+    for (const QueueReport& queue : interface.queues) {
+        const XskStatistics& s = queue.statistics;
+        queues.push_back({{"queue", queue.queue},
+                          {"worker", queue.worker},
+                          {"zero_copy", queue.zero_copy},
+                          {"received", s.received},
+                          {"sent", s.sent},
+                          {"transmit_full", s.transmit_full},
+                          {"rx_dropped", s.rx_dropped},
+                          {"rx_ring_full", s.rx_ring_full},
+                          {"rx_fill_ring_empty", s.rx_fill_ring_empty}});
+    }
+    Json counters = Json::object();
+    for (const TrafficReport& each : traffic) {
+        if (each.interface == interface.name) counters[each.tier] = counters_json(each.counters);
+    }
+    return {{"name", interface.name},   {"port", interface.port}, {"ifindex", interface.ifindex},
+            {"vlan", interface.vlan},   {"mac", interface.mac},   {"mtu", interface.mtu},
+            {"up", interface.up},       {"addresses", interface.addresses},
+            {"tiers", tiers},           {"queues", queues},       {"traffic", counters}};
+}
+
+Json flow_table_json(const FlowTableReport& flows) {
+    Json live = Json::object();
+    u64 total = 0;
+    for (u32 i = 0; i < std::size(state_names); ++i) {
+        live[state_names[i]] = flows.live[i];
+        total += flows.live[i];
+    }
+    const struct worker_counters& c = flows.counters;
+    return {{"capacity", flows.capacity},
+            {"live", total},
+            {"by_state", live},
+            {"aliases", flows.aliases},
+            {"created", c.flows_created},
+            {"evicted", c.flows_evicted},
+            {"reclaimed", c.flows_reclaimed},
+            {"expired", flows.expired},
+            {"busy", c.flows_busy},
+            {"repaired", flows.repaired}};
+}
+
+Json workers_json(const Report& report) {
+    Json workers = Json::array();
+    for (const WorkerReport& worker : report.workers) {
+        workers.push_back({{"id", worker.id},
+                           {"core", worker.core ? Json(*worker.core) : Json(nullptr)},
+                           {"busy_seconds", static_cast<double>(worker.busy_ns) / 1e9},
+                           {"idle_seconds", static_cast<double>(worker.idle_ns) / 1e9},
+                           {"batches", worker.batches},
+                           {"frames", worker.frames},
+                           {"waiting", worker.waiting}});
+    }
+    return workers;
+}
+
+}  // namespace
+
+const char* verdict_name(u32 verdict) { return verdict < VERDICT_COUNT ? verdict_names[verdict] : "unknown"; }
+const char* reason_name(u32 reason) { return reason < REASON_COUNT ? reason_names[reason] : "unknown"; }
+const char* punt_name(u32 kind) { return kind < PUNT_COUNT ? punt_names[kind] : "unknown"; }
+const char* state_name(u32 state) { return state < std::size(state_names) ? state_names[state] : "unknown"; }
+
+const char* mode_name(u32 mode) {
+    switch (mode & MODE_MASK) {
+        case MODE_ROUTE: return "route";
+        case MODE_NAT: return "nat";
+        case MODE_FULLNAT: return "fullnat";
+        case MODE_DSR_L2: return "dsr_l2";
+        case MODE_DSR_IPIP: return "dsr_ipip";
+        case MODE_DSR_GUE: return "dsr_gue";
+        default: return "unknown";
+    }
+}
+
+Json status_json(const Report& report) {
+    Json interfaces = Json::array();
+    for (const InterfaceReport& interface : report.interfaces)
+        interfaces.push_back(interface_json(interface, report.traffic));
+    const ConfigReport& config = report.config;
+    return {{"version", report.version},
+            {"pid", report.pid},
+            {"uptime", report.uptime},
+            {"ready", report.ready},
+            {"not_ready", report.not_ready},
+            {"adoption", report.adoption},
+            {"config",
+             {{"file", config.file},
+              {"generation", config.generation},
+              {"loaded_at", config.loaded_at},
+              {"last_reload_ok", config.last_reload_ok},
+              {"last_error", config.last_error},
+              {"reloads", config.reloads},
+              {"failures", config.failures},
+              {"compile_ms", config.compile_ms},
+              {"image_bytes", config.image_bytes}}},
+            {"interfaces", interfaces},
+            {"workers", workers_json(report)},
+            {"no_workers", report.no_workers},
+            {"flow_table", flow_table_json(report.flows)},
+            {"kernel",
+             {{"changes", report.kernel.changes},
+              {"overruns", report.kernel.overruns},
+              {"neighbor_requests", report.kernel.neighbor_requests},
+              {"neighbor_failures", report.kernel.neighbor_failures},
+              {"neighbor_requests_lost", report.kernel.neighbor_requests_lost}}},
+            {"trace_every", report.trace_every}};
+}
+
+Json services_json(const Report& report) {
+    Json services = Json::array();
+    for (const ServiceReport& service : report.services) {
+        Json backends = Json::array();
+        for (const BackendReport& backend : service.backends) {
+            const struct backend_counters& c = backend.counters;
+            backends.push_back({{"name", backend.name},
+                                {"state", backend.state},
+                                {"weight", backend.weight},
+                                {"flows_created", c.flows},
+                                {"to", {{"packets", c.to.packets}, {"bytes", c.to.bytes}}},
+                                {"from", {{"packets", c.from.packets}, {"bytes", c.from.bytes}}}});
+        }
+        services.push_back({{"name", service.name},
+                            {"vip", service.vip},
+                            {"protocol", service.protocol},
+                            {"ports", service.ports},
+                            {"mode", service.mode},
+                            {"tier", service.tier},
+                            {"backends", backends}});
+    }
+    return {{"services", services}};
+}
+
+Json policy_json(const Report& report) {
+    Json rules = Json::array();
+    for (const RuleReport& rule : report.rules) {
+        rules.push_back({{"name", rule.name},
+                         {"action", rule.action},
+                         {"packets", rule.counters.packets},
+                         {"bytes", rule.counters.bytes}});
+    }
+    return {{"default", report.default_action}, {"rules", rules}};
+}
+
+Json flows_json(const FlowPage& page) {
+    Json flows = Json::array();
+    for (const FlowReport& flow : page.flows) {
+        flows.push_back({{"protocol", flow.protocol},
+                         {"initiator", flow.initiator},
+                         {"responder", flow.responder},
+                         {"backend", flow.backend},
+                         {"service", flow.service},
+                         {"mode", flow.mode},
+                         {"state", flow.state},
+                         {"rule", flow.rule},
+                         {"idle", flow.idle},
+                         {"packets", flow.packets},
+                         {"bytes", flow.bytes}});
+    }
+    return {{"flows", flows}, {"next", page.next ? Json(*page.next) : Json(nullptr)}};
+}
+
+Json trace_json(const Report& report, const std::vector<TraceReport>& events) {
+    Json list = Json::array();
+    for (const TraceReport& event : events) {
+        list.push_back({{"time", event.time},
+                        {"interface", event.interface},
+                        {"verdict", event.verdict},
+                        {"reason", event.reason},
+                        {"service", event.service},
+                        {"backend", event.backend},
+                        {"rule", event.rule},
+                        {"protocol", event.protocol},
+                        {"source", event.source},
+                        {"destination", event.destination},
+                        {"length", event.length}});
+    }
+    return {{"every", report.trace_every},
+            {"events_total", report.flows.counters.trace_events},
+            {"lost_total", report.flows.counters.trace_lost},
+            {"events", list}};
+}
+
+}  // namespace sluice::api

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the daemon tells about itself: plain data, read at one moment, out of which the API, the metrics and sluicectl
+// are served. Everything in it was measured; what is not known is absent.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/base/result.h"
+#include "dataplane/io/af_xdp/xsk_options.h"
+#include "dataplane/io/xdp/xdp_attacher.h"
+#include "dataplane/tables/counters.h"
+#include "dataplane/tables/flow.h"
+
+namespace sluice::api {
+
+struct TierReport {
+    std::string tier;     // xdp, af_xdp, dpdk, epoll
+    bool active = false;  // serves packets of the interface
+    std::string mode;     // of an active one: native, generic, hand-over, zero-copy, copy
+    std::string reason;   // why not active, or why not in a better mode; empty: nothing to say
+    std::string decided;  // what flag and file say: "auto (default)"
+};
+
+struct QueueReport {
+    u32 queue = 0;
+    u32 worker = 0;
+    bool zero_copy = false;
+    XskStatistics statistics;
+};
+
+struct InterfaceReport {
+    std::string name;
+    u32 port = 0;     // its number, 1 to 63
+    u32 ifindex = 0;  // of the device, 0: it is gone
+    u32 vlan = 0;
+    std::string mac;
+    u32 mtu = 0;
+    bool up = false;
+    std::vector<std::string> addresses;
+    std::vector<TierReport> tiers;  // of a sub-interface: none, they are the device's
+    std::vector<QueueReport> queues;
+};
+
+// Of one port by one tier.
+struct TrafficReport {
+    std::string interface;  // "none": frames with a tag that no interface has
+    std::string tier;
+    struct port_counters counters {};
+};
+
+struct BackendReport {
+    std::string name;   // "10.0.1.11:8080"
+    std::string state;  // active, draining, disabled
+    u32 weight = 0;
+    struct backend_counters counters {};
+};
+
+struct ServiceReport {
+    std::string name;
+    std::string vip;
+    std::string protocol;
+    std::string ports;
+    std::string mode;
+    std::string tier;
+    std::vector<BackendReport> backends;
+};
+
+struct RuleReport {
+    std::string name;
+    std::string action;
+    struct pair_counters counters {};
+};
+
+struct WorkerReport {
+    u32 id = 0;
+    std::optional<u32> core;
+    u64 busy_ns = 0;   // in batches that held frames
+    u64 idle_ns = 0;   // looking for frames in vain, or asleep
+    u64 batches = 0;   // that held frames
+    u64 frames = 0;
+    u64 waiting = 0;   // frames held for a neighbour or for fragments
+};
+
+struct FlowTableReport {
+    u64 capacity = 0;
+    std::array<u64, STATE_COUNT> live{};  // by state, as of the last sweep
+    u64 aliases = 0;
+    u64 expired = 0;
+    u64 repaired = 0;
+    struct worker_counters counters {};  // of all tiers
+};
+
+struct ConfigReport {
+    std::string file;
+    u32 generation = 0;
+    bool last_reload_ok = true;
+    std::string last_error;
+    double loaded_at = 0;  // seconds since 1970 of the configuration in force
+    u64 reloads = 0;       // tried
+    u64 failures = 0;
+    double compile_ms = 0;
+    u64 image_bytes = 0;
+};
+
+struct KernelReport {
+    u64 changes = 0;
+    u64 overruns = 0;
+    u64 neighbor_requests = 0;
+    u64 neighbor_failures = 0;
+    u64 neighbor_requests_lost = 0;
+};
+
+struct Report {
+    std::string version;
+    int pid = 0;
+    double uptime = 0;  // seconds
+    bool ready = false;
+    std::string not_ready;  // why not
+    std::string adoption;   // what was found under bpffs at start; empty without XDP
+    ConfigReport config;
+    std::vector<InterfaceReport> interfaces;
+    std::vector<TrafficReport> traffic;
+    std::vector<ServiceReport> services;
+    std::string default_action;
+    std::vector<RuleReport> rules;  // in order
+    std::vector<WorkerReport> workers;
+    std::string no_workers;  // why there are none; empty: there are
+    FlowTableReport flows;
+    KernelReport kernel;
+    std::optional<XdpRunStatistics> run;  // while the kernel keeps them
+    u32 trace_every = 0;
+};
+
+struct FlowRequest {
+    u32 limit = 100;
+    u64 cursor = 0;        // where to go on: of the page before
+    std::string service;   // filters; empty: any
+    std::string protocol;  // tcp, udp, sctp, icmp, icmpv6 or a number
+    std::string address;   // of either end or the backend
+};
+
+struct FlowReport {
+    std::string protocol;
+    std::string initiator;  // "10.0.0.2:4242"
+    std::string responder;  // as the initiator addresses it
+    std::string backend;    // empty: none
+    std::string service;    // empty: managed traffic
+    std::string mode;
+    std::string state;
+    std::string rule;  // of the snapshot in force; empty: decided under another one
+    double idle = 0;   // seconds
+    std::array<u64, 2> packets{};  // from the initiator, from the responder
+    std::array<u64, 2> bytes{};
+};
+
+struct FlowPage {
+    std::vector<FlowReport> flows;
+    std::optional<u64> next;  // cursor of the next page; empty: this was the last
+};
+
+struct TraceReport {
+    double time = 0;  // seconds since boot
+    std::string interface, verdict, reason, service, backend, rule, protocol, source, destination;
+    u32 length = 0;
+};
+
+// What the daemon does for the API. Called on any thread; answers within seconds or fails.
+class Provider {
+public:
+    virtual ~Provider() = default;
+    virtual Result<Report> report() = 0;
+    virtual Result<FlowPage> flows(const FlowRequest& request) = 0;
+    virtual Status reload() = 0;
+    virtual Status set_trace(u32 every) = 0;  // 0: off
+    virtual Result<std::vector<TraceReport>> trace() = 0;
+    virtual Status set_log_level(const std::string& level) = 0;
+};
+
+}  // namespace sluice::api

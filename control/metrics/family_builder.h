@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <prometheus/metric_family.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice::metrics {
+
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+// One family, filled sample by sample.
+class FamilyBuilder {
+public:
+    FamilyBuilder(std::string name, std::string help, prometheus::MetricType type) {
+        family_.name = std::move(name);
+        family_.help = std::move(help);
+        family_.type = type;
+    }
+
+    static FamilyBuilder counter(std::string name, std::string help) {
+        return {std::move(name), std::move(help), prometheus::MetricType::Counter};
+    }
+    static FamilyBuilder gauge(std::string name, std::string help) {
+        return {std::move(name), std::move(help), prometheus::MetricType::Gauge};
+    }
+
+    template <typename Number>
+    void add(const Labels& labels, Number value) {
+        prometheus::ClientMetric metric;
+        for (const auto& [name, text] : labels) metric.label.push_back({name, text});
+        metric.counter.value = static_cast<double>(value);
+        metric.gauge.value = static_cast<double>(value);
+        family_.metric.push_back(std::move(metric));
+    }
+
+    prometheus::MetricFamily take() { return std::move(family_); }
+
+private:
+    prometheus::MetricFamily family_;
+};
+
+}  // namespace sluice::metrics
