@@ -40,7 +40,8 @@ u32 flags_of(const config::Config& config) {
 Status check_ports(const Environment& environment) {
     for (const LogicalPort& port : environment.ports) {
         if (port.number >= 1 && port.number < NODE_PORTS) continue;
-        return make_error("interface {}: port number {}: expected 1 to {}", port.name, port.number, NODE_PORTS - 1);
+        return make_error("interface {}: port number {}: expected 1 to {}", port.name, port.number,
+                          NODE_PORTS - 1);
     }
     return {};
 }

@@ -10,9 +10,13 @@ namespace {
 
 void set_bit(u64* bits, u32 bit) { bits[bit / 64] |= 1ULL << (bit % 64); }
 
-// The look-up takes every address whose first 64 bits are zero for an IPv4 one, so its bit comes from bits 96
-// to 111.
-bool may_look_like_v4(const PrefixKey& prefix) { return prefix.high == 0; }
+// Does the prefix lie in what one bit stands for? The look-up takes every address whose first 64 bits are
+// zero for an IPv4 one, whose bit comes from bits 96 to 111; any other's comes from its first 48.
+bool has_one_bit(const PrefixKey& prefix) {
+    if (prefix.length >= 112) return true;
+    const bool may_look_like_v4 = prefix.length >= 64 ? prefix.high == 0 : prefix.high >> 16 == 0;
+    return prefix.length >= 48 && !may_look_like_v4;
+}
 
 void add_all(struct interest& interest) {
     std::fill(std::begin(interest.prefixes), std::end(interest.prefixes), ~0ULL);
@@ -24,7 +28,7 @@ void interest_add(struct interest& interest, const PrefixKey& prefix) {
     const struct address first = prefix.address();
     if (prefix.length == 128) {
         set_bit(interest.hosts, interest_host_bit(&first));
-    } else if (prefix.length >= 112 || (prefix.length >= 64 && !may_look_like_v4(prefix))) {
+    } else if (has_one_bit(prefix)) {
         set_bit(interest.prefixes, interest_prefix_bit(&first));
     } else if (prefix.is_v4()) {
         // All /16 inside a shorter prefix; their numbers are in the bits the prefix leaves open.
@@ -34,8 +38,6 @@ void interest_add(struct interest& interest, const PrefixKey& prefix) {
             const struct address a = inside.address();
             set_bit(interest.prefixes, interest_prefix_bit(&a));
         }
-    } else if (prefix.length >= 48 && prefix.high >> 16 != 0) {
-        set_bit(interest.prefixes, interest_prefix_bit(&first));
     } else {
         add_all(interest);
     }
