@@ -1,12 +1,10 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // On the ingress of a TAP device: every frame goes on as if the device it stands in for had received it.
-#include <bpf/bpf_helpers.h>
-#include <linux/bpf.h>
-#include <linux/types.h>
+#include "dataplane/packet/target.h"
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-const volatile __u32 device = 0;  // ifindex, set before the program is loaded
+const volatile u32 device = 0;  // ifindex, set before the program is loaded
 
 SEC("tc")
-int sluice_host_path(struct __sk_buff* skb) { return (int)bpf_redirect(device, BPF_F_INGRESS); }
+int sluice_host_path(struct __sk_buff *skb) { return (int)bpf_redirect(device, BPF_F_INGRESS); }

@@ -6,10 +6,11 @@
 #include "bpf/trace.h"
 #include "dataplane/tables/lookup.h"
 
-SHARED_COLD void trace_sample(const struct pipeline_context *c, struct worker_counters *counters, u32 every, u32 word) {
+SHARED_COLD void trace_sample(const struct pipeline_context* c, struct worker_counters* counters, u32 every,
+                              u32 word) {
     if (++counters->trace_tick < every) return;
     counters->trace_tick = 0;
-    struct trace_event *event = bpf_ringbuf_reserve(&trace, sizeof *event, 0);
+    struct trace_event* event = bpf_ringbuf_reserve(&trace, sizeof *event, 0);
     if (!event) {
         counters->trace_lost++;
         return;
@@ -39,10 +40,10 @@ SHARED_COLD void trace_sample(const struct pipeline_context *c, struct worker_co
 }
 
 // Called where a packet's verdict is counted.
-SHARED void trace_packet(const struct tables *t, u32 word) {
+SHARED void trace_packet(const struct tables* t, u32 word) {
     u32 every = t->node->trace_every;
     if (LIKELY(!every)) return;
-    struct worker_counters *counters = worker_counters_of(t);
+    struct worker_counters* counters = worker_counters_of(t);
     if (counters) trace_sample(t->context, counters, every, word);
 }
 
