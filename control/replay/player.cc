@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/replay/player.h"
+
+#include <algorithm>
+
+namespace sluice::replay {
+
+namespace {
+
+constexpr size_t headroom = 256;  // what XDP gives
+
+}  // namespace
+
+Frame Player::load(const CapturedPacket& packet) {
+    if (free_.empty()) {
+        free_.push_back(static_cast<u32>(buffers_.size()));
+        buffers_.push_back(std::make_unique<Buffer>());
+    }
+    Frame frame;
+    frame.tag = free_.back();
+    free_.pop_back();
+    Buffer& buffer = *buffers_[frame.tag];
+    buffer.number = ++number_;
+    buffer.time_ns = packet.time_ns;
+    buffer.bytes.resize(headroom + packet.bytes.size());
+    std::copy(packet.bytes.begin(), packet.bytes.end(), buffer.bytes.begin() + headroom);
+    frame.buffer = buffer.bytes.data();
+    frame.data = frame.buffer + headroom;
+    frame.end = frame.data + packet.bytes.size();
+    frame.ifindex = ifindex_;
+    return frame;
+}
+
+void Player::play(const CapturedPacket& packet) {
+    now_ns_ = std::max(now_ns_, packet.time_ns);
+    node_.engine().expire(now_ns_, *this);
+    Frame frame = load(packet);
+    if (packet.bytes.size() >= sizeof(ethernet_header)) node_.set_station(frame.data);
+    node_.engine().run({&frame, 1}, now_ns_, *this);
+}
+
+void Player::end() { node_.engine().flush(now_ns_, *this); }
+
+void Player::finish(Frame& frame, const Decision& decision) {
+    const Buffer& buffer = *buffers_[frame.tag];
+    const u32 verdict = verdict_of(decision.word);
+    if (out_ != nullptr && (verdict == VERDICT_FORWARD || verdict == VERDICT_REJECT))
+        out_->write({frame.data, frame.end}, buffer.time_ns);
+    if (log_ != nullptr) log_->add(buffer.number, decision, "native");
+    free_.push_back(frame.tag);
+}
+
+}  // namespace sluice::replay

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "control/replay/capture.h"
+#include "control/replay/offline_node.h"
+#include "control/replay/verdict_log.h"
+
+namespace sluice::replay {
+
+// Plays packets one by one: each is run at its time in the capture, and what becomes of it is written down.
+class Player {
+public:
+    // `out` and `log` may be null.
+    Player(OfflineNode& node, u32 ifindex, CaptureWriter* out, VerdictLog* log)
+        : node_(node), ifindex_(ifindex), out_(out), log_(log) {}
+
+    void play(const CapturedPacket& packet);
+    // What still waits will wait no longer.
+    void end();
+
+    // For the engine.
+    void finish(Frame& frame, const Decision& decision);
+
+private:
+    struct Buffer {
+        std::vector<u8> bytes;
+        u64 number = 0;
+        u64 time_ns = 0;
+    };
+
+    Frame load(const CapturedPacket& packet);
+
+    OfflineNode& node_;
+    u32 ifindex_;
+    CaptureWriter* out_;
+    VerdictLog* log_;
+    u64 number_ = 0;
+    u64 now_ns_ = 0;
+    std::vector<std::unique_ptr<Buffer>> buffers_;  // Frame::tag is an index
+    std::vector<u32> free_;
+};
+
+}  // namespace sluice::replay
