@@ -7,4 +7,4 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile u32 device = 0;  // ifindex, set before the program is loaded
 
 SEC("tc")
-int sluice_host_path(struct __sk_buff *skb) { return (int)bpf_redirect(device, BPF_F_INGRESS); }
+int sluice_host_path(struct __sk_buff* skb) { return (int)bpf_redirect(device, BPF_F_INGRESS); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// The XDP program's maps, pinned under these names, and the BPF side of the table seam (dataplane/tables/lookup.h).
-// Sizes marked 1 are set by the loader from the configuration before the object is loaded.
+// The XDP program's maps, pinned under these names, and the BPF side of the table seam
+// (dataplane/tables/lookup.h). Sizes marked 1 are set by the loader from the configuration before the object
+// is loaded.
 #ifndef SLUICE_BPF_MAPS_H
 #define SLUICE_BPF_MAPS_H
 
@@ -125,7 +126,7 @@ struct {
 enum { XSK_QUEUES = 64 };
 struct {
     __uint(type, BPF_MAP_TYPE_XSKMAP);
-    __uint(max_entries, NODE_PORTS * XSK_QUEUES);
+    __uint(max_entries, NODE_PORTS* XSK_QUEUES);
     __type(key, u32);
     __type(value, u32);
 } sockets SEC(".maps");
@@ -136,54 +137,56 @@ struct {
 } trace SEC(".maps");
 
 struct tables {
-    struct node_state *node;
-    void *image;  // the inner map
-    struct pipeline_context *context;
+    struct node_state* node;
+    void* image;  // the inner map
+    struct pipeline_context* context;
 };
 
-SHARED u64 *flow_tags_at(const struct tables *t, u32 bucket) { return bpf_map_lookup_elem(&flow_tags, &bucket); }
-SHARED struct flow *flow_at(const struct tables *t, u32 index) { return bpf_map_lookup_elem(&flows, &index); }
-SHARED struct flow_addresses *flow_addresses_at(const struct tables *t, u32 index) {
+SHARED u64* flow_tags_at(const struct tables* t, u32 bucket) {
+    return bpf_map_lookup_elem(&flow_tags, &bucket);
+}
+SHARED struct flow* flow_at(const struct tables* t, u32 index) { return bpf_map_lookup_elem(&flows, &index); }
+SHARED struct flow_addresses* flow_addresses_at(const struct tables* t, u32 index) {
     return bpf_map_lookup_elem(&flow_addresses, &index);
 }
-SHARED struct flow_counters *flow_counters_at(const struct tables *t, u32 index) {
+SHARED struct flow_counters* flow_counters_at(const struct tables* t, u32 index) {
     return bpf_map_lookup_elem(&flow_counters, &index);
 }
-SHARED u32 flow_scratch_index(const struct tables *t) {
+SHARED u32 flow_scratch_index(const struct tables* t) {
     return t->node->flow_capacity + (bpf_get_smp_processor_id() & (FLOW_SCRATCH - 1));
 }
 
-SHARED const struct image_line *image_line_at(const struct tables *t, u32 line) {
+SHARED const struct image_line* image_line_at(const struct tables* t, u32 line) {
     return bpf_map_lookup_elem(t->image, &line);
 }
 
-SHARED u64 *meter_at(const struct tables *t, u32 id) { return bpf_map_lookup_elem(&meters, &id); }
-SHARED struct source_meter_bucket *source_meters_at(const struct tables *t, u32 bucket) {
+SHARED u64* meter_at(const struct tables* t, u32 id) { return bpf_map_lookup_elem(&meters, &id); }
+SHARED struct source_meter_bucket* source_meters_at(const struct tables* t, u32 bucket) {
     return bpf_map_lookup_elem(&source_meters, &bucket);
 }
-SHARED u64 clock_ns(const struct tables *t) { return bpf_ktime_get_ns(); }
-SHARED u32 clock_ticks(const struct tables *t) { return (u32)(bpf_ktime_get_coarse_ns() >> 20); }
-SHARED u32 punts_of(const struct tables *t) { return t->node->punts; }
+SHARED u64 clock_ns(const struct tables* t) { return bpf_ktime_get_ns(); }
+SHARED u32 clock_ticks(const struct tables* t) { return (u32)(bpf_ktime_get_coarse_ns() >> 20); }
+SHARED u32 punts_of(const struct tables* t) { return t->node->punts; }
 
-SHARED struct port_counters *port_counters_at(const struct tables *t, u32 port) {
+SHARED struct port_counters* port_counters_at(const struct tables* t, u32 port) {
     return bpf_map_lookup_elem(&port_counters, &port);
 }
-SHARED struct backend_counters *backend_counters_at(const struct tables *t, u32 id) {
+SHARED struct backend_counters* backend_counters_at(const struct tables* t, u32 id) {
     return bpf_map_lookup_elem(&backend_counters, &id);
 }
-SHARED struct pair_counters *rule_counters_at(const struct tables *t, u32 id) {
+SHARED struct pair_counters* rule_counters_at(const struct tables* t, u32 id) {
     return bpf_map_lookup_elem(&rule_counters, &id);
 }
-SHARED struct worker_counters *worker_counters_of(const struct tables *t) {
+SHARED struct worker_counters* worker_counters_of(const struct tables* t) {
     u32 zero = 0;
     return bpf_map_lookup_elem(&cpu_counters, &zero);
 }
 
 // The fragments of claimed traffic belong to the engine.
-SHARED u32 fragment_ports(const struct tables *t, struct pipeline_context *c) { return punt(PUNT_FRAGMENT); }
+SHARED u32 fragment_ports(const struct tables* t, struct pipeline_context* c) { return punt(PUNT_FRAGMENT); }
 
-SHARED u32 kernel_route(const struct tables *t, struct packet *p, const struct pipeline_context *c,
-                        const struct address *to, struct next_hop *hop) {
+SHARED u32 kernel_route(const struct tables* t, struct packet* p, const struct pipeline_context* c,
+                        const struct address* to, struct next_hop* hop) {
     struct bpf_fib_lookup fib = {.ifindex = c->ifindex, .tos = 0};
     if (address_is_ipv4(to)) {
         fib.family = 2;  // AF_INET
@@ -196,7 +199,8 @@ SHARED u32 kernel_route(const struct tables *t, struct packet *p, const struct p
     }
     long answer = bpf_fib_lookup(p->owner, &fib, sizeof fib, 0);
     if (answer == BPF_FIB_LKUP_RET_NO_NEIGH) return punt(PUNT_NEIGHBOR);
-    if (answer == BPF_FIB_LKUP_RET_FWD_DISABLED || answer == BPF_FIB_LKUP_RET_UNSUPP_LWT) return punt(PUNT_ROUTE);
+    if (answer == BPF_FIB_LKUP_RET_FWD_DISABLED || answer == BPF_FIB_LKUP_RET_UNSUPP_LWT)
+        return punt(PUNT_ROUTE);
     if (answer != BPF_FIB_LKUP_RET_SUCCESS) return drop(REASON_NO_ROUTE);
     u32 port = node_port_find(t->node, fib.ifindex, 0);
     if (!port) return drop(REASON_NO_ROUTE);
@@ -205,30 +209,32 @@ SHARED u32 kernel_route(const struct tables *t, struct packet *p, const struct p
     return 0;
 }
 
-// Between stages: what the verifier knows of the packet's length starts afresh, so that the paths that led here are one.
-SHARED void packet_reload(struct packet *p) {
-    struct xdp_md *xdp = p->owner;
-    p->data = (u8 *)(long)xdp->data;
-    p->end = (u8 *)(long)xdp->data_end;
+// Between stages: what the verifier knows of the packet's length starts afresh, so that the paths that led
+// here are one.
+SHARED void packet_reload(struct packet* p) {
+    struct xdp_md* xdp = p->owner;
+    p->data = (u8*)(long)xdp->data;
+    p->end = (u8*)(long)xdp->data_end;
 }
 
-// VALUE, about which the verifier now knows nothing: states that differ in it only are one. It travels through memory.
-SHARED u32 forget(const struct tables *t, u32 value) {
-    *(volatile u32 *)&t->context->forgotten = value;
-    return *(volatile u32 *)&t->context->forgotten;
+// VALUE, about which the verifier now knows nothing: states that differ in it only are one. It travels
+// through memory.
+SHARED u32 forget(const struct tables* t, u32 value) {
+    *(volatile u32*)&t->context->forgotten = value;
+    return *(volatile u32*)&t->context->forgotten;
 }
 
 // Moves the start of the packet by DELTA bytes (negative: prepends). False when there is no room.
-SHARED bool packet_resize(struct packet *p, int delta) {
-    struct xdp_md *xdp = p->owner;
+SHARED bool packet_resize(struct packet* p, int delta) {
+    struct xdp_md* xdp = p->owner;
     if (bpf_xdp_adjust_head(xdp, delta)) return false;
-    p->data = (u8 *)(long)xdp->data;
-    p->end = (u8 *)(long)xdp->data_end;
+    p->data = (u8*)(long)xdp->data;
+    p->end = (u8*)(long)xdp->data_end;
     return true;
 }
 
 SHARED bool packet_sum_is_possible() { return false; }
-SHARED u64 packet_sum(const struct packet *p, u32 offset, u32 length) { return 0; }
-SHARED void packet_update_crc32c(const struct packet *p, u32 offset, u32 end, u32 from) {}
+SHARED u64 packet_sum(const struct packet* p, u32 offset, u32 length) { return 0; }
+SHARED void packet_update_crc32c(const struct packet* p, u32 offset, u32 end, u32 from) {}
 
 #endif

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-#include "dataplane/pipeline/pipeline.h"
 #include "bpf/trace_sample.h"
+#include "dataplane/pipeline/pipeline.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-SHARED int hand_over(struct xdp_md *xdp, struct pipeline *s, u32 *word) {
+SHARED int hand_over(struct xdp_md* xdp, struct pipeline* s, u32* word) {
     u32 device = port_of(s, s->context->port)->device;
     u32 key = device * XSK_QUEUES + (xdp->rx_queue_index & (XSK_QUEUES - 1));
     int action = bpf_redirect_map(&sockets, key, XDP_DROP);
@@ -13,7 +13,7 @@ SHARED int hand_over(struct xdp_md *xdp, struct pipeline *s, u32 *word) {
 }
 
 SEC("xdp")
-int sluice_xdp(struct xdp_md *xdp) {
+int sluice_xdp(struct xdp_md* xdp) {
     struct pipeline s;
     if (!pipeline_open(&s, xdp)) return XDP_PASS;
     pipeline_begin(&s, xdp->ingress_ifindex, 0);

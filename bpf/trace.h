@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// Sampled trace: one event per node_state.trace_every packets of each CPU, as seen when the packet's verdict is counted.
+// Sampled trace: one event per node_state.trace_every packets of each CPU, as seen when the packet's verdict
+// is counted.
 #ifndef SLUICE_BPF_TRACE_H
 #define SLUICE_BPF_TRACE_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// Stage admit: writes the flow's entry, the whole rewrite precomputed, and for replies that do not name their VIP an alias.
+// Stage admit: writes the flow's entry, the whole rewrite precomputed, and for replies that do not name their
+// VIP an alias.
 #ifndef SLUICE_PIPELINE_ADMIT_H
 #define SLUICE_PIPELINE_ADMIT_H
 
@@ -9,7 +10,7 @@ SHARED_BEGIN
 
 enum { NAT_ATTEMPTS = 4 };
 
-SHARED u8 flow_first_state(const struct pipeline_context *c) {
+SHARED u8 flow_first_state(const struct pipeline_context* c) {
     u8 protocol = c->h.protocol;
     if (protocol == PROTOCOL_TCP) return c->h.tcp_flags & TCP_SYN ? STATE_TCP_SYN : STATE_TCP_ESTABLISHED;
     if (protocol == PROTOCOL_UDP) return STATE_UDP;
@@ -17,9 +18,10 @@ SHARED u8 flow_first_state(const struct pipeline_context *c) {
     return STATE_OTHER;
 }
 
-// The node's own address that fullnat puts in as the source: of the port the packet came by. Replies return to it.
-SHARED bool nat_address(const struct pipeline *s, u32 slot, u8 family, struct address *a) {
-    const struct node_port *port = port_of(s, slot);
+// The node's own address that fullnat puts in as the source: of the port the packet came by. Replies return
+// to it.
+SHARED bool nat_address(const struct pipeline* s, u32 slot, u8 family, struct address* a) {
+    const struct node_port* port = port_of(s, slot);
     if (family == 6) {
         *a = port->address6;
         return (a->word[0] | a->word[1]) != 0;
@@ -29,7 +31,7 @@ SHARED bool nat_address(const struct pipeline *s, u32 slot, u8 family, struct ad
 }
 
 // What the flow's rewrite does to the sums, towards the backend.
-SHARED void flow_fill_sums(const struct pipeline_context *c, struct flow *flow, const struct address *nat) {
+SHARED void flow_fill_sums(const struct pipeline_context* c, struct flow* flow, const struct address* nat) {
     u64 from = sum_of_address(&c->h.destination);
     u64 to = sum_of_address(&c->backend_address);
     u64 ports_from = to_be16(c->h.destination_port).raw;
@@ -44,9 +46,10 @@ SHARED void flow_fill_sums(const struct pipeline_context *c, struct flow *flow, 
     flow->sum_l4 = sum_delta(from + ports_from, to + ports_to);
 }
 
-// Fields that do not depend on the backend. The packet is the initiator's, or a stateless service's reply (direction 1).
-SHARED void flow_fill(struct pipeline *s, struct flow *flow) {
-    struct pipeline_context *c = s->context;
+// Fields that do not depend on the backend. The packet is the initiator's, or a stateless service's reply
+// (direction 1).
+SHARED void flow_fill(struct pipeline* s, struct flow* flow) {
+    struct pipeline_context* c = s->context;
     flow_word_store(&flow->initiator, c->direction ? c->q.destination : c->q.source);
     flow_word_store(&flow->responder, c->direction ? c->q.source : c->q.destination);
     flow->last_seen = c->now;
@@ -67,9 +70,9 @@ SHARED void flow_fill(struct pipeline *s, struct flow *flow) {
     for (u32 i = 0; i < 2; i++) __builtin_memset(&flow->hop[i], 0, sizeof flow->hop[i]);
 }
 
-SHARED void flow_fill_addresses(struct pipeline *s, u32 index) {
-    const struct pipeline_context *c = s->context;
-    struct flow_addresses *full = flow_addresses_at(&s->tables, index);
+SHARED void flow_fill_addresses(struct pipeline* s, u32 index) {
+    const struct pipeline_context* c = s->context;
+    struct flow_addresses* full = flow_addresses_at(&s->tables, index);
     if (!full) return;
     full->initiator = c->direction ? c->q.destination_address : c->q.source_address;
     full->responder = c->direction ? c->q.source_address : c->q.destination_address;
@@ -77,8 +80,8 @@ SHARED void flow_fill_addresses(struct pipeline *s, u32 index) {
 }
 
 // Fields that do.
-SHARED void flow_fill_target(struct pipeline *s, struct flow *flow, u32 index, const struct address *nat) {
-    struct pipeline_context *c = s->context;
+SHARED void flow_fill_target(struct pipeline* s, struct flow* flow, u32 index, const struct address* nat) {
+    struct pipeline_context* c = s->context;
     flow->target_port = c->backend_port;
     flow->backend = (u16)c->backend;
     if (address_is_ipv4(&c->backend_address))
@@ -89,11 +92,11 @@ SHARED void flow_fill_target(struct pipeline *s, struct flow *flow, u32 index, c
     if (UNLIKELY(flow->flags & FLOW_WIDE)) flow_fill_addresses(s, index);
 }
 
-// Enters an alias from (alias_client, backend) to the packet's flow. NAT_CONFLICT when that pair is another live flow's
-// already, or no slot is free.
-SHARED u32 alias_insert(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
-    struct flow_query *q = &c->alias_q;
+// Enters an alias from (alias_client, backend) to the packet's flow. NAT_CONFLICT when that pair is another
+// live flow's already, or no slot is free.
+SHARED u32 alias_insert(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
+    struct flow_query* q = &c->alias_q;
     struct flow_ref ref = {NULL, &c->alias_place};
     u32 conflict = drop(REASON_NAT_CONFLICT);
     q->source_address = c->alias_client;
@@ -107,7 +110,8 @@ SHARED u32 alias_insert(struct pipeline *s) {
         bool alias = (ref.flow->mode & MODE_MASK) == MODE_ALIAS;
         if (!alias) return conflict;
         if (ref.flow->target == c->place.index && flow_alias_version(ref.flow) == c->alias_version) return 0;
-        if (flow_follow_alias(&s->tables, &stands_for) && !flow_expired(&s->tables, stands_for.flow, c->now)) return conflict;
+        if (flow_follow_alias(&s->tables, &stands_for) && !flow_expired(&s->tables, stands_for.flow, c->now))
+            return conflict;
         flow_remove(&s->tables, &ref);
     }
     if (!flow_claim(&s->tables, q->hash, c->now, &ref)) return conflict;
@@ -120,7 +124,7 @@ SHARED u32 alias_insert(struct pipeline *s) {
     ref.flow->mode = MODE_ALIAS;
     ref.flow->state = flow_first_state(c);
     if (c->h.family == 6) {
-        struct flow_addresses *full = flow_addresses_at(&s->tables, ref.at->index);
+        struct flow_addresses* full = flow_addresses_at(&s->tables, ref.at->index);
         if (full) {
             full->initiator = q->source_address;
             full->responder = q->destination_address;
@@ -132,12 +136,13 @@ SHARED u32 alias_insert(struct pipeline *s) {
 STAGE_APART(alias_insert)
 
 // Finds a backend (nat) or a source port (fullnat) whose reply direction is free, and enters it.
-SHARED u32 flow_fill_aliased(struct pipeline *s, struct flow_ref *ref) {
-    struct pipeline_context *c = s->context;
+SHARED u32 flow_fill_aliased(struct pipeline* s, struct flow_ref* ref) {
+    struct pipeline_context* c = s->context;
     struct address nat = {{0, 0}};
     bool full = c->mode == MODE_FULLNAT;
     u32 count = s->tables.node->nat_port_count;
-    if (full && (!count || !nat_address(s, c->port, c->h.family, &nat))) return drop(REASON_NAT_PORTS_EXHAUSTED);
+    if (full && (!count || !nat_address(s, c->port, c->h.family, &nat)))
+        return drop(REASON_NAT_PORTS_EXHAUSTED);
     for (u32 attempt = 0; attempt < NAT_ATTEMPTS; attempt++) {
         u16 client_port = c->h.source_port;
         if (full) {
@@ -161,21 +166,22 @@ SHARED u32 flow_fill_aliased(struct pipeline *s, struct flow_ref *ref) {
     return drop(full ? REASON_NAT_PORTS_EXHAUSTED : REASON_NAT_CONFLICT);
 }
 
-SHARED u32 flow_fill_service(struct pipeline *s, struct flow_ref *ref) {
-    struct pipeline_context *c = s->context;
+SHARED u32 flow_fill_service(struct pipeline* s, struct flow_ref* ref) {
+    struct pipeline_context* c = s->context;
     if (!c->service) {
         if (ref->flow->flags & FLOW_WIDE) flow_fill_addresses(s, ref->at->index);
         return 0;
     }
-    if ((c->service_flags & SERVICE_ALIAS) && !(c->flags & CONTEXT_STATELESS)) return flow_fill_aliased(s, ref);
+    if ((c->service_flags & SERVICE_ALIAS) && !(c->flags & CONTEXT_STATELESS))
+        return flow_fill_aliased(s, ref);
     struct address none = {{0, 0}};
     flow_fill_target(s, ref->flow, ref->at->index, &none);
     return 0;
 }
 
 // A flow that lives for this packet only: this CPU's scratch slot.
-SHARED u32 admit_stateless(struct pipeline *s) {
-    struct flow_ref *ref = &s->ref;
+SHARED u32 admit_stateless(struct pipeline* s) {
+    struct flow_ref* ref = &s->ref;
     ref->at->index = flow_scratch_index(&s->tables);
     ref->flow = flow_at(&s->tables, ref->at->index);
     if (!ref->flow) return drop(REASON_FLOW_TABLE_FULL);
@@ -185,20 +191,20 @@ SHARED u32 admit_stateless(struct pipeline *s) {
     return flow_fill_service(s, ref);
 }
 
-SHARED void flow_count_created(struct pipeline *s) {
-    struct worker_counters *counters = worker_counters_of(&s->tables);
+SHARED void flow_count_created(struct pipeline* s) {
+    struct worker_counters* counters = worker_counters_of(&s->tables);
     if (counters) counters->flows_created++;
     if (!s->context->backend) return;
-    struct backend_counters *backend = backend_counters_at(&s->tables, s->context->backend - 1);
+    struct backend_counters* backend = backend_counters_at(&s->tables, s->context->backend - 1);
     if (backend) backend->flows++;
 }
 
-SHARED u32 admit_new(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
-    struct flow_ref *ref = &s->ref;
+SHARED u32 admit_new(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
+    struct flow_ref* ref = &s->ref;
     if (!flow_claim(&s->tables, c->q.hash, c->now, ref)) {
         flow_forget(ref);
-        struct worker_counters *counters = worker_counters_of(&s->tables);
+        struct worker_counters* counters = worker_counters_of(&s->tables);
         if (counters) counters->flows_busy++;
         return drop(REASON_FLOW_TABLE_FULL);
     }
@@ -209,17 +215,18 @@ SHARED u32 admit_new(struct pipeline *s) {
         flow_withdraw(&s->tables, ref);
         return word;
     }
-    struct flow_counters *counters = flow_counters_at(&s->tables, ref->at->index);
+    struct flow_counters* counters = flow_counters_at(&s->tables, ref->at->index);
     if (counters) __builtin_memset(counters, 0, sizeof *counters);
     if (!flow_publish_unique(&s->tables, &c->q, ref, &c->other_place)) return drop(REASON_FLOW_REPLACED);
     flow_count_created(s);
     return 0;
 }
 
-// The snapshot still allows the flow: it carries that snapshot's rule, and its alias is put back if it was lost.
-SHARED u32 admit_again(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
-    struct flow *flow = s->ref.flow;
+// The snapshot still allows the flow: it carries that snapshot's rule, and its alias is put back if it was
+// lost.
+SHARED u32 admit_again(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
+    struct flow* flow = s->ref.flow;
     if (!flow) return drop(REASON_FLOW_REPLACED);
     flow->rule = (u16)c->rule;
     flow->generation = (u16)s->tables.node->generation;
@@ -233,7 +240,7 @@ SHARED u32 admit_again(struct pipeline *s) {
     c->alias_version = s->ref.at->version;
     c->backend_address = address_from_ipv4_word(flow->target);
     if (flags & FLOW_WIDE) {
-        const struct flow_addresses *full = flow_addresses_at(&s->tables, s->ref.at->index);
+        const struct flow_addresses* full = flow_addresses_at(&s->tables, s->ref.at->index);
         if (full) c->backend_address = full->target;
     }
     c->backend_port = flow->target_port;
@@ -245,9 +252,9 @@ SHARED u32 admit_again(struct pipeline *s) {
     return 0;
 }
 
-SHARED u32 stage_admit(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
-    const struct image_header *header = image_header_of(&s->tables);
+SHARED u32 stage_admit(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
+    const struct image_header* header = image_header_of(&s->tables);
     if (c->flags & CONTEXT_REVALIDATE) return admit_again(s);
     if (c->h.protocol == PROTOCOL_TCP && !c->direction && header && !(header->flags & IMAGE_TCP_PICKUP) &&
         (c->h.tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)

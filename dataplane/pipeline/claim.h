@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// Stage claim: whose is a packet without a flow (or with one that an older snapshot allowed)? A service's, the node's own,
-// managed traffic, or nobody's.
+// Stage claim: whose is a packet without a flow (or with one that an older snapshot allowed)? A service's,
+// the node's own, managed traffic, or nobody's.
 #ifndef SLUICE_PIPELINE_CLAIM_H
 #define SLUICE_PIPELINE_CLAIM_H
 
@@ -8,22 +8,23 @@
 
 SHARED_BEGIN
 
-SHARED bool is_echo_request(const struct headers *h) {
+SHARED bool is_echo_request(const struct headers* h) {
     return (h->protocol == PROTOCOL_ICMP && h->icmp_type == ICMP_ECHO && h->family == 4) ||
            (h->protocol == PROTOCOL_ICMPV6 && h->icmp_type == ICMPV6_ECHO);
 }
 
-SHARED const struct image_service *service_record(struct pipeline *s, u32 service) {
-    const struct image_header *header = image_header_of(&s->tables);
+SHARED const struct image_service* service_record(struct pipeline* s, u32 service) {
+    const struct image_header* header = image_header_of(&s->tables);
     if (!header || !service || service > header->service_count) return NULL;
-    return (const struct image_service *)image_line_at(&s->tables, header->services + service - 1);
+    return (const struct image_service*)image_line_at(&s->tables, header->services + service - 1);
 }
 
-SHARED u32 claim_for_service(struct pipeline *s, u32 service) {
-    struct pipeline_context *c = s->context;
-    const struct image_service *record = service_record(s, service);
+SHARED u32 claim_for_service(struct pipeline* s, u32 service) {
+    struct pipeline_context* c = s->context;
+    const struct image_service* record = service_record(s, service);
     if (!record) return VERDICT_PASS;
-    if (((record->flags & SERVICE_ENGINE) || (port_of(s, c->port)->flags & PORT_ENGINE)) && may_punt(s, PUNT_SERVICE))
+    if (((record->flags & SERVICE_ENGINE) || (port_of(s, c->port)->flags & PORT_ENGINE)) &&
+        may_punt(s, PUNT_SERVICE))
         return punt(PUNT_SERVICE);
     c->service = service;
     c->mode = record->mode;
@@ -34,9 +35,9 @@ SHARED u32 claim_for_service(struct pipeline *s, u32 service) {
 }
 
 // The reply of a service that keeps no flows: its backend alone tells what to put back.
-SHARED u32 claim_stateless_reply(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
-    const struct image_service *record = service_record(s, c->reverse_service);
+SHARED u32 claim_stateless_reply(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
+    const struct image_service* record = service_record(s, c->reverse_service);
     if (!record || (record->flags & SERVICE_FLOW_TABLE)) return VERDICT_PASS;
     c->direction = 1;
     c->backend_address = c->h.source;
@@ -44,9 +45,9 @@ SHARED u32 claim_stateless_reply(struct pipeline *s) {
     return claim_for_service(s, c->reverse_service);
 }
 
-SHARED u32 claim_unserved(struct pipeline *s, u32 destination_flags) {
-    struct pipeline_context *c = s->context;
-    const struct image_policy *policy = image_policy_of(&s->tables);
+SHARED u32 claim_unserved(struct pipeline* s, u32 destination_flags) {
+    struct pipeline_context* c = s->context;
+    const struct image_policy* policy = image_policy_of(&s->tables);
     if (!policy) return VERDICT_PASS;
     c->service = 0;
     c->mode = MODE_ROUTE;
@@ -55,15 +56,16 @@ SHARED u32 claim_unserved(struct pipeline *s, u32 destination_flags) {
         c->flags |= CONTEXT_ECHO;
         return 0;
     }
-    if ((destination_flags & DESTINATION_OWN) || !(destination_flags & DESTINATION_MANAGED)) return VERDICT_PASS;
+    if ((destination_flags & DESTINATION_OWN) || !(destination_flags & DESTINATION_MANAGED))
+        return VERDICT_PASS;
     if ((port_of(s, c->port)->flags & PORT_ENGINE) && may_punt(s, PUNT_SERVICE)) return punt(PUNT_SERVICE);
     if (c->h.flags & HEADER_ICMP_ERROR) c->flags |= CONTEXT_STATELESS;
     return 0;
 }
 
-SHARED u32 claim_by_destination(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
-    const struct image_destination *destination = destination_of(s, &c->h.destination);
+SHARED u32 claim_by_destination(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
+    const struct image_destination* destination = destination_of(s, &c->h.destination);
     if (!destination) return VERDICT_PASS;
     u32 flags = destination->flags;
     c->policy_destination_row = destination->policy_row;
@@ -79,8 +81,8 @@ SHARED u32 claim_by_destination(struct pipeline *s) {
     return claim_unserved(s, flags);
 }
 
-SHARED u32 stage_claim(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
+SHARED u32 stage_claim(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
     u32 word = claim_by_destination(s);
     if (s->ref.flow && (word == VERDICT_PASS || c->service != s->ref.flow->service)) {
         flow_remove(&s->tables, &s->ref);  // its service has gone, or another has taken its place

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// The packet pipeline: every stage, in order. Each tier wraps this one function and has one switch over its verdict.
+// The packet pipeline: every stage, in order. Each tier wraps this one function and has one switch over its
+// verdict.
 //
 //   parse      malformed: drop; not IP: pass                             packet/parse.h
 //   receive    ingress port; frames for others: pass                     pipeline/receive.h
@@ -24,8 +25,8 @@
 SHARED_BEGIN
 
 // Sets what every packet starts with. IFINDEX: the device it came from. FLAGS: CONTEXT_DECAPSULATED or 0.
-SHARED void pipeline_begin(struct pipeline *s, u32 ifindex, u32 flags) {
-    struct pipeline_context *c = s->context;
+SHARED void pipeline_begin(struct pipeline* s, u32 ifindex, u32 flags) {
+    struct pipeline_context* c = s->context;
     c->now = clock_ticks(&s->tables);
     c->length = packet_length(&s->packet);
     c->ifindex = ifindex;
@@ -45,10 +46,11 @@ SHARED void pipeline_begin(struct pipeline *s, u32 ifindex, u32 flags) {
 }
 
 // From the frame to what its flow is looked up by.
-SHARED u32 pipeline_parse(struct pipeline *s) {
-    struct headers *h = &s->context->h;
+SHARED u32 pipeline_parse(struct pipeline* s) {
+    struct headers* h = &s->context->h;
     u32 word = parse_link(&s->packet, h);
-    COMPILER_BARRIER();  // what one step knows reaches the next through memory, where the verifier forgets the paths to it
+    COMPILER_BARRIER();  // what one step knows reaches the next through memory, where the verifier forgets
+                         // the paths to it
     if (!word) word = stage_receive(s);
     if (!word) word = parse_network(&s->packet, h);
     COMPILER_BARRIER();
@@ -60,21 +62,21 @@ SHARED u32 pipeline_parse(struct pipeline *s) {
 }
 
 // For packets without an entry, and those whose entry must be confirmed.
-SHARED u32 pipeline_decide(struct pipeline *s) {
+SHARED u32 pipeline_decide(struct pipeline* s) {
     u32 word = stage_claim_apart(s);
     if (!word) word = stage_policy_apart(s);
     return word;
 }
 
-SHARED u32 pipeline_admit(struct pipeline *s) {
+SHARED u32 pipeline_admit(struct pipeline* s) {
     u32 word = stage_echo_apart(s);
     if (!word && !(s->context->flags & CONTEXT_KNOWN)) word = stage_backend(s);
     if (!word) word = stage_admit_apart(s);
     return word;
 }
 
-SHARED u32 pipeline_rest(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
+SHARED u32 pipeline_rest(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
     bool settled = (c->flags & (CONTEXT_KNOWN | CONTEXT_REVALIDATE)) == CONTEXT_KNOWN;
     u32 word = 0;
     if (UNLIKELY(!settled)) word = pipeline_decide(s);
@@ -88,8 +90,9 @@ SHARED u32 pipeline_rest(struct pipeline *s) {
     return word ? word : (u32)VERDICT_FORWARD;
 }
 
-// In two halves: the engine does the first for a whole batch, so that memory has answered when the second looks flows up.
-SHARED u32 pipeline_first(struct pipeline *s) {
+// In two halves: the engine does the first for a whole batch, so that memory has answered when the second
+// looks flows up.
+SHARED u32 pipeline_first(struct pipeline* s) {
     u32 word = pipeline_parse(s);
     if (!word) word = stage_tunnel(s);
     if (!word) word = stage_fragment(s);
@@ -97,20 +100,20 @@ SHARED u32 pipeline_first(struct pipeline *s) {
     return word;
 }
 
-SHARED u32 pipeline_second(struct pipeline *s) {
+SHARED u32 pipeline_second(struct pipeline* s) {
     u32 word = stage_flow(s);
     if (!word) word = pipeline_rest(s);
     return word;
 }
 
-SHARED u32 pipeline_run(struct pipeline *s) {
+SHARED u32 pipeline_run(struct pipeline* s) {
     u32 word = pipeline_first(s);
     if (!word) word = pipeline_second(s);
     return word;
 }
 
 // Counts a packet where it leaves, by its verdict word. VERDICT_PUNT is counted as handed over.
-SHARED void count_verdict(struct port_counters *counters, u32 word, u32 length) {
+SHARED void count_verdict(struct port_counters* counters, u32 word, u32 length) {
     u32 verdict = verdict_of(word) & (VERDICT_ROWS - 1);
     counters->packets[verdict]++;
     counters->bytes[verdict] += length;
@@ -118,14 +121,14 @@ SHARED void count_verdict(struct port_counters *counters, u32 word, u32 length) 
     if (verdict == VERDICT_PUNT) counters->punts[detail_of(word) & (PUNT_ROWS - 1)]++;
 }
 
-SHARED void count_received(struct port_counters *counters, u32 length) {
+SHARED void count_received(struct port_counters* counters, u32 length) {
     counters->received_packets++;
     counters->received_bytes += length;
 }
 
-SHARED void pipeline_count(struct pipeline *s, u32 word) {
-    const struct pipeline_context *c = s->context;
-    struct port_counters *counters = port_counters_at(&s->tables, c->port & (NODE_PORTS - 1));
+SHARED void pipeline_count(struct pipeline* s, u32 word) {
+    const struct pipeline_context* c = s->context;
+    struct port_counters* counters = port_counters_at(&s->tables, c->port & (NODE_PORTS - 1));
     if (!counters) return;
     count_received(counters, c->length);
     count_verdict(counters, word, c->length);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// Stages policy and meter: the first rule that matches, and its rate. tables/image.h has how rules are compiled.
+// Stages policy and meter: the first rule that matches, and its rate. tables/image.h has how rules are
+// compiled.
 #ifndef SLUICE_PIPELINE_POLICY_H
 #define SLUICE_PIPELINE_POLICY_H
 
@@ -13,11 +14,12 @@ struct policy_rows {
     u32 line[POLICY_DIMENSIONS];  // first line of the dimension's row
 };
 
-SHARED u32 policy_protocol_row(const struct pipeline *s, const struct image_policy *policy) {
-    const struct pipeline_context *c = s->context;
+SHARED u32 policy_protocol_row(const struct pipeline* s, const struct image_policy* policy) {
+    const struct pipeline_context* c = s->context;
     u32 index = c->h.protocol;
     if (c->h.protocol == PROTOCOL_TCP)
-        index = 256 + (c->flags & CONTEXT_REVALIDATE ? (u32)TCP_SYN : c->h.tcp_flags);  // a connection was judged by its SYN
+        index = 256 + (c->flags & CONTEXT_REVALIDATE ? (u32)TCP_SYN
+                                                     : c->h.tcp_flags);  // a connection was judged by its SYN
     else if (c->h.protocol == PROTOCOL_ICMP)
         index = 512 + c->h.icmp_type;
     else if (c->h.protocol == PROTOCOL_ICMPV6)
@@ -25,15 +27,15 @@ SHARED u32 policy_protocol_row(const struct pipeline *s, const struct image_poli
     return image_u16(&s->tables, policy->protocols, index);
 }
 
-SHARED u32 policy_port_row(const struct pipeline *s, const struct image_policy *policy, u32 table, u16 port) {
+SHARED u32 policy_port_row(const struct pipeline* s, const struct image_policy* policy, u32 table, u16 port) {
     if (!table) return 0;
     if (!(s->context->h.flags & HEADER_PORTS)) return policy->no_ports_row;
     return image_u16(&s->tables, table, port);
 }
 
-SHARED void policy_rows_of(struct pipeline *s, const struct image_policy *policy, struct policy_rows *rows) {
-    const struct pipeline_context *c = s->context;
-    const struct image_lpm *sources = image_lpm_of(&s->tables, LPM_SOURCE);
+SHARED void policy_rows_of(struct pipeline* s, const struct image_policy* policy, struct policy_rows* rows) {
+    const struct pipeline_context* c = s->context;
+    const struct image_lpm* sources = image_lpm_of(&s->tables, LPM_SOURCE);
     rows->line[0] = sources ? image_lpm_find(&s->tables, sources, &c->h.source) : 0;
     rows->line[1] = c->policy_destination_row;
     rows->line[2] = policy_protocol_row(s, policy);
@@ -47,10 +49,10 @@ SHARED void policy_rows_of(struct pipeline *s, const struct image_policy *policy
 }
 
 // AND over all dimensions of word INDEX of their rows (summary words first).
-SHARED u64 policy_and(const struct pipeline *s, const struct policy_rows *rows, u32 index) {
+SHARED u64 policy_and(const struct pipeline* s, const struct policy_rows* rows, u32 index) {
     u64 all = ~0ULL;
     for (u32 i = 0; i < POLICY_DIMENSIONS; i++) {
-        const struct image_line *line = image_line_at(&s->tables, rows->line[i] + index / 8);
+        const struct image_line* line = image_line_at(&s->tables, rows->line[i] + index / 8);
         if (!line) return 0;
         all &= line->word[index & 7];
     }
@@ -65,7 +67,8 @@ SHARED u64 policy_valid(u32 index, u32 count) {
 }
 
 // Position + 1 of the first rule that matches; 0: none does.
-SHARED u32 policy_match(const struct pipeline *s, const struct image_policy *policy, const struct policy_rows *rows) {
+SHARED u32 policy_match(const struct pipeline* s, const struct image_policy* policy,
+                        const struct policy_rows* rows) {
     u32 count = policy->rule_count;
     u32 words = policy->words;
     u32 group = 0;
@@ -86,17 +89,18 @@ SHARED u32 policy_match(const struct pipeline *s, const struct image_policy *pol
     return 0;
 }
 
-SHARED const struct image_rule *rule_record(const struct pipeline *s, u32 position) {
-    const struct image_policy *policy = image_policy_of(&s->tables);
+SHARED const struct image_rule* rule_record(const struct pipeline* s, u32 position) {
+    const struct image_policy* policy = image_policy_of(&s->tables);
     if (!policy || !position || position > policy->rule_count) return NULL;
-    return (const struct image_rule *)image_record(&s->tables, policy->rules, position - 1, sizeof(struct image_rule));
+    return (const struct image_rule*)image_record(&s->tables, policy->rules, position - 1,
+                                                  sizeof(struct image_rule));
 }
 
-SHARED u32 policy_apply(struct pipeline *s, const struct image_rule *rule) {
-    struct pipeline_context *c = s->context;
+SHARED u32 policy_apply(struct pipeline* s, const struct image_rule* rule) {
+    struct pipeline_context* c = s->context;
     c->rule_flags = rule->flags;
     c->dscp = rule->dscp;
-    struct pair_counters *counters = rule_counters_at(&s->tables, rule->id);
+    struct pair_counters* counters = rule_counters_at(&s->tables, rule->id);
     if (counters) {
         counters->packets++;
         counters->bytes += c->length;
@@ -108,22 +112,23 @@ SHARED u32 policy_apply(struct pipeline *s, const struct image_rule *rule) {
     return 0;
 }
 
-SHARED u32 stage_policy(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
-    const struct image_header *header = image_header_of(&s->tables);
-    const struct image_policy *policy = image_policy_of(&s->tables);
+SHARED u32 stage_policy(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
+    const struct image_header* header = image_header_of(&s->tables);
+    const struct image_policy* policy = image_policy_of(&s->tables);
     if (!header || !policy) return VERDICT_PASS;
     c->rule_flags = 0;
     c->rule = 0;
     if (c->direction) return 0;  // a stateless service's reply
-    if ((header->flags & IMAGE_DROP_IP_OPTIONS) && (c->h.flags & HEADER_IP_OPTIONS)) return drop(REASON_IP_OPTIONS);
+    if ((header->flags & IMAGE_DROP_IP_OPTIONS) && (c->h.flags & HEADER_IP_OPTIONS))
+        return drop(REASON_IP_OPTIONS);
     if (policy->words) {
         struct policy_rows rows;
         policy_rows_of(s, policy, &rows);
         c->rule = policy_match(s, policy, &rows);
     }
     if (c->rule) {
-        const struct image_rule *rule = rule_record(s, c->rule);
+        const struct image_rule* rule = rule_record(s, c->rule);
         return rule ? policy_apply(s, rule) : drop(REASON_POLICY);
     }
     return header->flags & IMAGE_DEFAULT_DROP ? drop(REASON_POLICY) : 0;
@@ -131,11 +136,12 @@ SHARED u32 stage_policy(struct pipeline *s) {
 
 STAGE_APART(stage_policy)
 
-// One step of the generic cell rate algorithm on *TIME (virtual scheduling, ITU-T I.371 Annex A): true when the packet
-// conforms. Several CPUs may step one meter: each step is one compare-and-swap, tried a few times, then let through.
-SHARED bool meter_step(u64 *time, u64 now, u64 cost, u64 burst) {
+// One step of the generic cell rate algorithm on *TIME (virtual scheduling, ITU-T I.371 Annex A): true when
+// the packet conforms. Several CPUs may step one meter: each step is one compare-and-swap, tried a few times,
+// then let through.
+SHARED bool meter_step(u64* time, u64 now, u64 cost, u64 burst) {
     for (u32 attempt = 0; attempt < 4; attempt++) {
-        u64 old = *(volatile u64 *)time;
+        u64 old = *(volatile u64*)time;
         u64 next = (old > now && old - now < (1ULL << 62) ? old : now) + cost;
         if (next - now > burst) return false;
         if (__sync_val_compare_and_swap(time, old, next) == old) return true;
@@ -144,9 +150,9 @@ SHARED bool meter_step(u64 *time, u64 now, u64 cost, u64 burst) {
 }
 
 // The meter of SOURCE under rule ID; the one that would be full again soonest gives way to a new source.
-SHARED u64 *meter_of_source(struct pipeline *s, const struct address *source, u32 id) {
+SHARED u64* meter_of_source(struct pipeline* s, const struct address* source, u32 id) {
     u64 key = image_hash(source, id) | 1;
-    struct source_meter_bucket *bucket =
+    struct source_meter_bucket* bucket =
         source_meters_at(&s->tables, (u32)(key >> 32) & s->tables.node->source_mask);
     if (!bucket) return NULL;
     u32 victim = 0;
@@ -158,20 +164,20 @@ SHARED u64 *meter_of_source(struct pipeline *s, const struct address *source, u3
             victim = i;
         }
     }
-    struct source_meter *meter = &bucket->meter[victim & (METER_BUCKET_SIZE - 1)];
+    struct source_meter* meter = &bucket->meter[victim & (METER_BUCKET_SIZE - 1)];
     meter->key = key;
     meter->time = 0;
     return &meter->time;
 }
 
-SHARED u32 stage_meter(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
+SHARED u32 stage_meter(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
     if (LIKELY(!c->meter)) return 0;
-    const struct image_rule *rule = rule_record(s, c->meter);
+    const struct image_rule* rule = rule_record(s, c->meter);
     if (!rule || !(rule->flags & RULE_METER)) return 0;
     u64 cost = rule->cost * (rule->flags & RULE_METER_BYTES ? c->length : 1) >> 8;
     u64 burst = rule->burst;
-    u64 *time = rule->flags & RULE_METER_SOURCE ? meter_of_source(s, &c->h.source, rule->id)
+    u64* time = rule->flags & RULE_METER_SOURCE ? meter_of_source(s, &c->h.source, rule->id)
                                                 : meter_at(&s->tables, rule->id);
     if (time && !meter_step(time, clock_ns(&s->tables), cost, burst)) return drop(REASON_RATE_LIMITED);
     return 0;

@@ -8,16 +8,16 @@
 SHARED_BEGIN
 
 // DSCP (RFC 2474) into the TOS byte or traffic class; the two ECN bits stay.
-SHARED void rewrite_dscp(struct pipeline *s, u8 dscp) {
-    struct pipeline_context *c = s->context;
+SHARED void rewrite_dscp(struct pipeline* s, u8 dscp) {
+    struct pipeline_context* c = s->context;
     u8 tos = (u8)(dscp << 2) | (c->h.tos & 3);
     if (c->h.family == 4) {
-        struct ipv4_header *ip = (struct ipv4_header *)packet_at(&s->packet, c->h.l3, sizeof *ip);
+        struct ipv4_header* ip = (struct ipv4_header*)packet_at(&s->packet, c->h.l3, sizeof *ip);
         if (!ip) return;
         ip->checksum = checksum_update(ip->checksum, sum_delta((u64)ip->tos << 8, (u64)tos << 8));
         ip->tos = tos;
     } else {
-        struct ipv6_header *ip = (struct ipv6_header *)packet_at(&s->packet, c->h.l3, sizeof *ip);
+        struct ipv6_header* ip = (struct ipv6_header*)packet_at(&s->packet, c->h.l3, sizeof *ip);
         if (!ip) return;
         u32 first = from_be32(ip->version_class_label) & 0xf00fffffu;
         ip->version_class_label = to_be32(first | (u32)tos << 20);
@@ -25,43 +25,44 @@ SHARED void rewrite_dscp(struct pipeline *s, u8 dscp) {
     c->h.tos = tos;
 }
 
-SHARED void rewrite_ttl(struct pipeline *s) {
-    const struct pipeline_context *c = s->context;
+SHARED void rewrite_ttl(struct pipeline* s) {
+    const struct pipeline_context* c = s->context;
     if (c->h.family == 4) {
-        struct ipv4_header *ip = (struct ipv4_header *)packet_at(&s->packet, c->h.l3, sizeof *ip);
+        struct ipv4_header* ip = (struct ipv4_header*)packet_at(&s->packet, c->h.l3, sizeof *ip);
         if (!ip) return;
         ip->ttl -= 1;
         ip->checksum = checksum_update(ip->checksum, TTL_DELTA);
     } else {
-        struct ipv6_header *ip = (struct ipv6_header *)packet_at(&s->packet, c->h.l3, sizeof *ip);
+        struct ipv6_header* ip = (struct ipv6_header*)packet_at(&s->packet, c->h.l3, sizeof *ip);
         if (ip) ip->hop_limit -= 1;
     }
 }
 
-SHARED void write_macs(struct ethernet_header *ethernet, const u8 *destination, const u8 *source) {
+SHARED void write_macs(struct ethernet_header* ethernet, const u8* destination, const u8* source) {
     __builtin_memcpy(ethernet->destination, destination, 6);
     __builtin_memcpy(ethernet->source, source, 6);
 }
 
 struct link_plan {
-    u32 length;     // Ethernet header with tags, as it will be
+    u32 length;  // Ethernet header with tags, as it will be
     u32 tags;
-    u16 type;       // host order, of what follows the tags
-    u16 vlan;       // outer tag
+    u16 type;  // host order, of what follows the tags
+    u16 vlan;  // outer tag
 };
 
-// The whole link header, with the tags of the egress port: those of the packet when it leaves by the port it came by.
-SHARED u32 write_link(struct pipeline *s, const struct link_plan *plan) {
-    const struct pipeline_context *c = s->context;
-    const struct node_port *out = port_of(s, c->hop.port);
-    struct ethernet_header *ethernet = (struct ethernet_header *)packet_at(&s->packet, 0, sizeof *ethernet);
+// The whole link header, with the tags of the egress port: those of the packet when it leaves by the port it
+// came by.
+SHARED u32 write_link(struct pipeline* s, const struct link_plan* plan) {
+    const struct pipeline_context* c = s->context;
+    const struct node_port* out = port_of(s, c->hop.port);
+    struct ethernet_header* ethernet = (struct ethernet_header*)packet_at(&s->packet, 0, sizeof *ethernet);
     if (!ethernet) return drop(REASON_HEADROOM);
     write_macs(ethernet, c->hop.mac, out->mac);
     if (LIKELY(!plan->tags)) {
         ethernet->type = to_be16(plan->type);
         return 0;
     }
-    struct vlan_tag *tag = (struct vlan_tag *)packet_at(&s->packet, sizeof *ethernet, 4);
+    struct vlan_tag* tag = (struct vlan_tag*)packet_at(&s->packet, sizeof *ethernet, 4);
     if (!tag) return drop(REASON_HEADROOM);
     bool same = c->hop.port == c->port;
     if (same)
@@ -71,16 +72,16 @@ SHARED u32 write_link(struct pipeline *s, const struct link_plan *plan) {
     tag->control = to_be16(plan->vlan);
     tag->type = to_be16(plan->tags == 2 ? (u16)ETHER_VLAN : plan->type);
     if (plan->tags < 2) return 0;
-    tag = (struct vlan_tag *)packet_at(&s->packet, sizeof *ethernet + 4, 4);
+    tag = (struct vlan_tag*)packet_at(&s->packet, sizeof *ethernet + 4, 4);
     if (!tag) return drop(REASON_HEADROOM);
     tag->control = to_be16(c->h.vlan_inner);
     tag->type = to_be16(plan->type);
     return 0;
 }
 
-SHARED void plan_link(const struct pipeline *s, u8 family, struct link_plan *plan) {
-    const struct pipeline_context *c = s->context;
-    const struct node_port *out = port_of(s, c->hop.port);
+SHARED void plan_link(const struct pipeline* s, u8 family, struct link_plan* plan) {
+    const struct pipeline_context* c = s->context;
+    const struct node_port* out = port_of(s, c->hop.port);
     bool same = c->hop.port == c->port;
     plan->tags = same ? c->h.tags : out->vlan != 0;
     plan->vlan = same ? c->h.vlan : out->vlan;
@@ -89,12 +90,13 @@ SHARED void plan_link(const struct pipeline *s, u8 family, struct link_plan *pla
 }
 
 // Without an outer header. Mostly only the two MACs change.
-SHARED u32 rewrite_link(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
+SHARED u32 rewrite_link(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
     struct link_plan plan;
     plan_link(s, c->h.family, &plan);
     if (LIKELY(plan.length == c->h.l3 && (c->hop.port == c->port || !plan.tags))) {
-        struct ethernet_header *ethernet = (struct ethernet_header *)packet_at(&s->packet, 0, sizeof *ethernet);
+        struct ethernet_header* ethernet =
+            (struct ethernet_header*)packet_at(&s->packet, 0, sizeof *ethernet);
         if (!ethernet) return drop(REASON_TRUNCATED);
         write_macs(ethernet, c->hop.mac, port_of(s, c->hop.port)->mac);
         return 0;
@@ -103,8 +105,8 @@ SHARED u32 rewrite_link(struct pipeline *s) {
     return write_link(s, &plan);
 }
 
-SHARED u32 rewrite_encapsulate(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
+SHARED u32 rewrite_encapsulate(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
     if (!s->ref.flow) return drop(REASON_FLOW_REPLACED);
     bool gue = c->mode == MODE_DSR_GUE;
     bool ipv4 = s->ref.flow->target != 0;
@@ -112,7 +114,7 @@ SHARED u32 rewrite_encapsulate(struct pipeline *s) {
     struct link_plan plan;
     u32 word = outer_addresses(s, &outer);
     if (word) return word;
-    const struct image_service *service = service_record(s, c->service);
+    const struct image_service* service = service_record(s, c->service);
     if (!service) return drop(REASON_NO_BACKEND);
     u16 port = service->tunnel_port;
     u16 source_port = (u16)(flow_mix(c->q.source ^ (c->q.destination << 1)) >> 40) | GUE_SOURCE_PORTS;
@@ -129,9 +131,11 @@ SHARED u32 rewrite_encapsulate(struct pipeline *s) {
     u32 outer_length = plan.length + encapsulation_overhead(c, s->ref.flow);
     if (!packet_resize(&s->packet, (int)c->h.l3 - (int)outer_length)) return drop(REASON_HEADROOM);
     word = write_link(s, &plan);
-    if (!word) word = ipv4 ? write_outer_ipv4(s, plan.length, &outer) : write_outer_ipv6(s, plan.length, &outer);
+    if (!word)
+        word = ipv4 ? write_outer_ipv4(s, plan.length, &outer) : write_outer_ipv6(s, plan.length, &outer);
     if (word || !gue) return word;
-    struct udp_header *udp = (struct udp_header *)packet_at(&s->packet, outer_length - UDP_OVERHEAD, sizeof *udp);
+    struct udp_header* udp =
+        (struct udp_header*)packet_at(&s->packet, outer_length - UDP_OVERHEAD, sizeof *udp);
     if (!udp) return drop(REASON_HEADROOM);
     udp->source = to_be16(source_port);
     udp->destination = to_be16(port);
@@ -142,17 +146,18 @@ SHARED u32 rewrite_encapsulate(struct pipeline *s) {
 
 STAGE_APART(rewrite_encapsulate)
 
-SHARED u8 flow_dscp(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
+SHARED u8 flow_dscp(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
     if (!(c->flags & CONTEXT_KNOWN)) return c->dscp;
-    const struct image_rule *rule = rule_record(s, c->rule);
+    const struct image_rule* rule = rule_record(s, c->rule);
     return rule && (rule->flags & RULE_SET_DSCP) ? rule->dscp : c->h.tos >> 2;
 }
 
-SHARED u32 stage_rewrite(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
+SHARED u32 stage_rewrite(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
     bool nat = c->mode == MODE_NAT || c->mode == MODE_FULLNAT;
-    if (UNLIKELY(nat && c->h.protocol == PROTOCOL_SCTP && !packet_sum_is_possible())) return punt(PUNT_CHECKSUM);
+    if (UNLIKELY(nat && c->h.protocol == PROTOCOL_SCTP && !packet_sum_is_possible()))
+        return punt(PUNT_CHECKSUM);
     if (UNLIKELY(s->ref.flow->flags & FLOW_SET_DSCP) && !c->direction) rewrite_dscp(s, flow_dscp(s));
     if (c->mode == MODE_DSR_IPIP || c->mode == MODE_DSR_GUE) return rewrite_encapsulate_apart(s);
     if (nat) {
@@ -165,11 +170,11 @@ SHARED u32 stage_rewrite(struct pipeline *s) {
 }
 
 // Answers an echo request to a VIP in place: back to where it came from, by the port it came by.
-SHARED u32 stage_echo(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
+SHARED u32 stage_echo(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
     if (LIKELY(!(c->flags & CONTEXT_ECHO))) return 0;
-    struct ethernet_header *ethernet = (struct ethernet_header *)packet_at(&s->packet, 0, sizeof *ethernet);
-    struct icmp_header *icmp = (struct icmp_header *)packet_at(&s->packet, c->h.l4, sizeof *icmp);
+    struct ethernet_header* ethernet = (struct ethernet_header*)packet_at(&s->packet, 0, sizeof *ethernet);
+    struct icmp_header* icmp = (struct icmp_header*)packet_at(&s->packet, c->h.l4, sizeof *icmp);
     if (!ethernet || !icmp) return drop(REASON_TRUNCATED);
     u8 own[6];
     __builtin_memcpy(own, ethernet->destination, 6);
@@ -179,12 +184,12 @@ SHARED u32 stage_echo(struct pipeline *s) {
     icmp->type = reply;
     u32 ttl_delta = 0;
     if (c->h.family == 4) {
-        struct ipv4_header *ip = (struct ipv4_header *)packet_at(&s->packet, c->h.l3, sizeof *ip);
+        struct ipv4_header* ip = (struct ipv4_header*)packet_at(&s->packet, c->h.l3, sizeof *ip);
         if (!ip) return drop(REASON_TRUNCATED);
         ttl_delta = sum_delta(ip->ttl, OUTER_TTL);
         ip->ttl = OUTER_TTL;
     } else {
-        struct ipv6_header *ip = (struct ipv6_header *)packet_at(&s->packet, c->h.l3, sizeof *ip);
+        struct ipv6_header* ip = (struct ipv6_header*)packet_at(&s->packet, c->h.l3, sizeof *ip);
         if (!ip) return drop(REASON_TRUNCATED);
         ip->hop_limit = OUTER_TTL;
     }

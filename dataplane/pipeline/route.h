@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// Stage route: time to live, next hop, MTU. The next hop is kept in the flow and asked for anew once a second, or as soon as
-// the control side reports that the kernel's routes or neighbours changed.
+// Stage route: time to live, next hop, MTU. The next hop is kept in the flow and asked for anew once a
+// second, or as soon as the control side reports that the kernel's routes or neighbours changed.
 #ifndef SLUICE_PIPELINE_ROUTE_H
 #define SLUICE_PIPELINE_ROUTE_H
 
@@ -10,13 +10,13 @@ SHARED_BEGIN
 
 enum { IPV4_OVERHEAD = 20, IPV6_OVERHEAD = 40, UDP_OVERHEAD = 8 };
 
-SHARED u64 hop_word(const struct flow_hop *hop) {
+SHARED u64 hop_word(const struct flow_hop* hop) {
     u64 word;
     __builtin_memcpy(&word, hop, sizeof word);
     return word;
 }
 
-SHARED void hop_store(struct flow_hop *slot, const struct next_hop *hop, u8 stamp) {
+SHARED void hop_store(struct flow_hop* slot, const struct next_hop* hop, u8 stamp) {
     u64 word = 0;
     __builtin_memcpy(&word, hop->mac, 6);
     word |= (u64)(hop->port & 0xff) << 48 | (u64)stamp << 56;
@@ -24,13 +24,13 @@ SHARED void hop_store(struct flow_hop *slot, const struct next_hop *hop, u8 stam
 }
 
 // Where the packet is bound for once it is rewritten.
-SHARED struct address route_target(struct pipeline *s) {
-    const struct pipeline_context *c = s->context;
-    const struct flow *flow = s->ref.flow;
+SHARED struct address route_target(struct pipeline* s) {
+    const struct pipeline_context* c = s->context;
+    const struct flow* flow = s->ref.flow;
     bool wide = flow->flags & FLOW_WIDE;
     if (c->mode == MODE_ROUTE || (c->direction && c->mode != MODE_FULLNAT)) return c->h.destination;
     if (wide) {
-        const struct flow_addresses *full = flow_addresses_at(&s->tables, s->ref.at->index);
+        const struct flow_addresses* full = flow_addresses_at(&s->tables, s->ref.at->index);
         if (full) return c->direction ? full->initiator : full->target;
     }
     if (!c->direction) return address_from_ipv4_word(flow->target);
@@ -39,41 +39,41 @@ SHARED struct address route_target(struct pipeline *s) {
     return address_from_ipv4_word(initiator);
 }
 
-SHARED const struct image_next_hop *next_hop_of_group(struct pipeline *s, u32 group) {
-    const struct image_header *header = image_header_of(&s->tables);
+SHARED const struct image_next_hop* next_hop_of_group(struct pipeline* s, u32 group) {
+    const struct image_header* header = image_header_of(&s->tables);
     if (!header) return NULL;
     u32 next_hops = header->next_hops;
-    const struct image_route_group *record =
-        (const struct image_route_group *)image_record(&s->tables, header->route_groups, group, sizeof *record);
+    const struct image_route_group* record = (const struct image_route_group*)image_record(
+        &s->tables, header->route_groups, group, sizeof *record);
     if (!record) return NULL;
     u32 first = record->first;
     u32 count = record->count;
     u32 wanted = (u32)(((s->context->q.hash >> 32) * record->total_weight) >> 32);
     for (u32 i = 0; i < 16; i++) {
-        const struct image_next_hop *hop =
-            (const struct image_next_hop *)image_record(&s->tables, next_hops, first + i, sizeof *hop);
+        const struct image_next_hop* hop =
+            (const struct image_next_hop*)image_record(&s->tables, next_hops, first + i, sizeof *hop);
         if (!hop || wanted < hop->weight_end || i + 1 >= count) return hop;
     }
     return NULL;
 }
 
 // By the configured routes, else by the kernel's.
-SHARED u32 route_resolve(struct pipeline *s) {
-    struct next_hop *hop = &s->context->hop;
+SHARED u32 route_resolve(struct pipeline* s) {
+    struct next_hop* hop = &s->context->hop;
     if (!s->ref.flow) return drop(REASON_FLOW_REPLACED);
     struct address to = route_target(s);
-    const struct image_header *header = image_header_of(&s->tables);
-    const struct image_lpm *routes = image_lpm_of(&s->tables, LPM_ROUTES);
+    const struct image_header* header = image_header_of(&s->tables);
+    const struct image_lpm* routes = image_lpm_of(&s->tables, LPM_ROUTES);
     if (header && routes && (header->flags & IMAGE_STATIC_ROUTES)) {
         u32 group = image_lpm_find(&s->tables, routes, &to);
-        const struct image_next_hop *configured = group == routes->none ? NULL : next_hop_of_group(s, group);
+        const struct image_next_hop* configured = group == routes->none ? NULL : next_hop_of_group(s, group);
         if (configured && configured->has_mac) {
             __builtin_memcpy(hop->mac, configured->mac, 6);
             hop->port = configured->port;
             return 0;
         }
         if (configured && (configured->via.word[0] | configured->via.word[1])) to = configured->via;
-        const struct image_neighbor *neighbor = image_neighbor_find(&s->tables, header, &to);
+        const struct image_neighbor* neighbor = image_neighbor_find(&s->tables, header, &to);
         if (neighbor) {
             __builtin_memcpy(hop->mac, neighbor->mac, 6);
             hop->port = configured ? configured->port : neighbor->port;
@@ -85,7 +85,7 @@ SHARED u32 route_resolve(struct pipeline *s) {
 
 STAGE_APART(route_resolve)
 
-SHARED u32 encapsulation_overhead(const struct pipeline_context *c, const struct flow *flow) {
+SHARED u32 encapsulation_overhead(const struct pipeline_context* c, const struct flow* flow) {
     if (c->mode != MODE_DSR_IPIP && c->mode != MODE_DSR_GUE) return 0;
     u32 outer = flow->target ? IPV4_OVERHEAD : IPV6_OVERHEAD;
     return outer + (c->mode == MODE_DSR_GUE ? UDP_OVERHEAD : 0);
@@ -93,8 +93,8 @@ SHARED u32 encapsulation_overhead(const struct pipeline_context *c, const struct
 
 SHARED bool mode_routes(u8 mode) { return mode == MODE_ROUTE || mode == MODE_NAT || mode == MODE_FULLNAT; }
 
-SHARED u32 route_check_size(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
+SHARED u32 route_check_size(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
     u32 mtu = port_of(s, c->hop.port)->mtu;
     u32 overhead = encapsulation_overhead(c, s->ref.flow);
     if (LIKELY(c->h.end - c->h.l3 + overhead <= mtu)) return 0;
@@ -102,9 +102,9 @@ SHARED u32 route_check_size(struct pipeline *s) {
     return c->h.flags & HEADER_DONT_FRAGMENT ? reject(ANSWER_TOO_BIG) : drop(REASON_TOO_BIG);
 }
 
-SHARED u32 stage_route(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
-    struct flow_hop *slot = &s->ref.flow->hop[c->direction & 1];
+SHARED u32 stage_route(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
+    struct flow_hop* slot = &s->ref.flow->hop[c->direction & 1];
     u8 stamp = route_stamp(s->tables.node, c->now);
     if (UNLIKELY(c->h.ttl <= 1 && mode_routes(c->mode))) return reject(ANSWER_TTL_EXCEEDED);
     u64 word = hop_word(slot);

@@ -7,10 +7,13 @@
 
 SHARED_BEGIN
 
-SHARED bool mode_sees_replies(u8 mode) { return mode == MODE_ROUTE || mode == MODE_NAT || mode == MODE_FULLNAT; }
+SHARED bool mode_sees_replies(u8 mode) {
+    return mode == MODE_ROUTE || mode == MODE_NAT || mode == MODE_FULLNAT;
+}
 
-// TCP states as far as time-outs need them. In the dsr modes only the initiator is seen, and its FIN is enough.
-SHARED void track_tcp(struct flow *flow, u8 tcp_flags, u32 direction) {
+// TCP states as far as time-outs need them. In the dsr modes only the initiator is seen, and its FIN is
+// enough.
+SHARED void track_tcp(struct flow* flow, u8 tcp_flags, u32 direction) {
     u8 mode = flow->mode & MODE_MASK;
     if (UNLIKELY(tcp_flags & TCP_RST)) {
         flow->state = STATE_TCP_CLOSING;
@@ -26,18 +29,18 @@ SHARED void track_tcp(struct flow *flow, u8 tcp_flags, u32 direction) {
         flow->state = STATE_TCP_ESTABLISHED;
 }
 
-SHARED void count_pair(struct pair_counters *pair, u32 length) {
+SHARED void count_pair(struct pair_counters* pair, u32 length) {
     pair->packets++;
     pair->bytes += length;
 }
 
-SHARED u32 stage_track(struct pipeline *s) {
-    struct pipeline_context *c = s->context;
-    struct flow *flow = s->ref.flow;
+SHARED u32 stage_track(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
+    struct flow* flow = s->ref.flow;
     u32 direction = c->direction & 1;
     if (!flow) return drop(REASON_FLOW_REPLACED);
     if (c->backend) {
-        struct backend_counters *backend = backend_counters_at(&s->tables, c->backend - 1);
+        struct backend_counters* backend = backend_counters_at(&s->tables, c->backend - 1);
         if (backend) count_pair(direction ? &backend->from : &backend->to, c->length);
     }
     if (UNLIKELY(c->flags & CONTEXT_STATELESS)) return 0;
@@ -45,7 +48,7 @@ SHARED u32 stage_track(struct pipeline *s) {
     if (c->h.protocol == PROTOCOL_TCP) track_tcp(flow, c->h.tcp_flags, direction);
     if (flow->last_seen != c->now) flow->last_seen = c->now;
     if (UNLIKELY(direction && !(flow->flags & FLOW_REPLIED))) flow->flags |= FLOW_REPLIED;
-    struct flow_counters *counters = flow_counters_at(&s->tables, s->ref.at->index);
+    struct flow_counters* counters = flow_counters_at(&s->tables, s->ref.at->index);
     if (!counters) return 0;
     u32 packets = counters->packets[direction];
     counters->packets[direction] = packets + (packets != 0xffffffff);
