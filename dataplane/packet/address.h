@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// One address type for both families: 16 bytes in network order, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2), held as
-// two words in memory order so that compare, hash and mask are word operations.
+// One address type for both families: 16 bytes in network order, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2),
+// held as two words in memory order so that compare, hash and mask are word operations.
 #ifndef SLUICE_PACKET_ADDRESS_H
 #define SLUICE_PACKET_ADDRESS_H
 
@@ -28,17 +28,17 @@ SHARED struct address address_from_ipv4_word(u32 word) {
     return address_from_ipv4(wire);
 }
 
-SHARED bool address_is_ipv4(const struct address *a) {
+SHARED bool address_is_ipv4(const struct address* a) {
     return a->word[0] == 0 && (u32)a->word[1] == (u32)ADDRESS_IPV4_PREFIX;
 }
 
-SHARED struct be32 address_to_ipv4(const struct address *a) {
+SHARED struct be32 address_to_ipv4(const struct address* a) {
     struct be32 wire;
     wire.raw = (u32)(a->word[1] >> 32);
     return wire;
 }
 
-SHARED bool address_equal(const struct address *a, const struct address *b) {
+SHARED bool address_equal(const struct address* a, const struct address* b) {
     return ((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1])) == 0;
 }
 
@@ -48,16 +48,16 @@ SHARED u64 address_mask_word(u32 length) {
 }
 
 // ADDRESS cut to its first LENGTH bits (0 to 128; an IPv4 prefix of /n is n + 96).
-SHARED struct address address_masked(const struct address *a, u32 length) {
+SHARED struct address address_masked(const struct address* a, u32 length) {
     struct address masked;
     masked.word[0] = a->word[0] & address_mask_word(length < 64 ? length : 64);
     masked.word[1] = a->word[1] & address_mask_word(length < 64 ? 0 : length - 64);
     return masked;
 }
 
-// 32 bits that stand for the address in a flow key: the address itself for IPv4, a fold of all bits for IPv6 (whose full
-// form is compared besides).
-SHARED u32 address_fold(const struct address *a) {
+// 32 bits that stand for the address in a flow key: the address itself for IPv4, a fold of all bits for IPv6
+// (whose full form is compared besides).
+SHARED u32 address_fold(const struct address* a) {
     u64 x = a->word[0] * 0x9e3779b97f4a7c15ULL;
     if (a->word[0] == 0) return (u32)(a->word[1] >> 32);
     x = (x ^ a->word[1]) * 0xbf58476d1ce4e5b9ULL;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // The Internet checksum (RFC 1071) and its incremental update (RFC 1624, eqn. 3: HC' = ~(~HC + ~m + m')).
-// Sums are one's-complement sums of 16-bit words as loaded, in memory order: the arithmetic is byte-order independent.
+// Sums are one's-complement sums of 16-bit words as loaded, in memory order: the arithmetic is byte-order
+// independent.
 #ifndef SLUICE_PACKET_CHECKSUM_H
 #define SLUICE_PACKET_CHECKSUM_H
 
@@ -19,7 +20,7 @@ SHARED u16 sum_fold(u64 sum) {
 SHARED u64 sum_of_word(u64 word) { return (word & 0xffffffff) + (word >> 32); }
 
 // What an address contributes to a sum.
-SHARED u64 sum_of_address(const struct address *a) {
+SHARED u64 sum_of_address(const struct address* a) {
     if (address_is_ipv4(a)) return a->word[1] >> 32;
     return sum_of_word(a->word[0]) + sum_of_word(a->word[1]);
 }

@@ -70,7 +70,8 @@ struct WIRE udp_header {  // RFC 768
     u16 checksum;
 };
 
-struct WIRE icmp_header {  // RFC 792, RFC 4443; the rest is id and sequence of an echo, or the word before a quoted packet
+struct WIRE icmp_header {  // RFC 792, RFC 4443; the rest is id and sequence of an echo, or the word before a
+                           // quoted packet
     u8 type;
     u8 code;
     u16 checksum;
@@ -105,9 +106,22 @@ enum ip_protocol {
     PROTOCOL_MOBILITY = 135
 };
 
-enum tcp_flag { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16, TCP_URG = 32, TCP_ECE = 64, TCP_CWR = 128 };
+enum tcp_flag {
+    TCP_FIN = 1,
+    TCP_SYN = 2,
+    TCP_RST = 4,
+    TCP_PSH = 8,
+    TCP_ACK = 16,
+    TCP_URG = 32,
+    TCP_ECE = 64,
+    TCP_CWR = 128
+};
 
-enum ipv4_fragment_bits { IPV4_DONT_FRAGMENT = 0x4000, IPV4_MORE_FRAGMENTS = 0x2000, IPV4_OFFSET_MASK = 0x1fff };
+enum ipv4_fragment_bits {
+    IPV4_DONT_FRAGMENT = 0x4000,
+    IPV4_MORE_FRAGMENTS = 0x2000,
+    IPV4_OFFSET_MASK = 0x1fff
+};
 
 enum icmp_type {
     ICMP_ECHO_REPLY = 0,

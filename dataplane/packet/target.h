@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// What differs between the two targets of the shared sources: the kernel's BPF machine (C) and the native engine (C++20).
-// Only this header and tables/lookup.h may ask which of the two is being compiled.
+// What differs between the two targets of the shared sources: the kernel's BPF machine (C) and the native
+// engine (C++20). Only this header and tables/lookup.h may ask which of the two is being compiled.
 //
-// Shared code assumes a little-endian machine: multi-byte words that are only compared, hashed or masked stay in memory
-// order, and the masks are written for that order.
+// Shared code assumes a little-endian machine: multi-byte words that are only compared, hashed or masked stay
+// in memory order, and the masks are written for that order.
 #ifndef SLUICE_PACKET_TARGET_H
 #define SLUICE_PACKET_TARGET_H
 
 #if defined(__bpf__)
 
+// clang-format off: the helpers need the types before them
+#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <bpf/bpf_helpers.h>
+// clang-format on
 
 typedef __u8 u8;
 typedef __u16 u16;
@@ -25,19 +27,20 @@ typedef __u64 u64;
 #define SHARED static __attribute__((always_inline)) inline
 // Off the hot path: one copy, called.
 #define SHARED_COLD static __attribute__((noinline))
-// A wire structure's fields may lie at any address. The verifier allows that on x86 and arm64, so nothing is needed.
+// A wire structure's fields may lie at any address. The verifier allows that on x86 and arm64, so nothing is
+// needed.
 #define WIRE
 #define SHARED_ASSERT(condition, text) _Static_assert(condition, text)
 #define NATIVE 0
 // Ordered accesses. BPF has none before Linux 6.15; on x86 plain ones in program order are what is needed.
-#define LOAD_ACQUIRE(place) (*(const volatile __typeof__(*(place)) *)(place))
-#define STORE_RELEASE(place, value)                            \
-    do {                                                       \
-        COMPILER_BARRIER();                                    \
-        *(volatile __typeof__(*(place)) *)(place) = (value);   \
+#define LOAD_ACQUIRE(place) (*(const volatile __typeof__(*(place))*)(place))
+#define STORE_RELEASE(place, value)                         \
+    do {                                                    \
+        COMPILER_BARRIER();                                 \
+        *(volatile __typeof__(*(place))*)(place) = (value); \
     } while (0)
-// Makes the compiler forget what it proved about VALUE: it keeps the bound, or computes on the pointer only after the check
-// for NULL, as the verifier wants to see.
+// Makes the compiler forget what it proved about VALUE: it keeps the bound, or computes on the pointer only
+// after the check for NULL, as the verifier wants to see.
 #define OPAQUE(value) asm volatile("" : "+r"(value))
 
 #else
@@ -71,7 +74,8 @@ SHARED u32 lowest_bit(u64 value) {
 #if NATIVE
     return (u32)__builtin_ctzll(value);
 #else
-    value = (value & (~value + 1)) - 1;  // population count of the zeros below: BPF has no instruction for either
+    value =
+        (value & (~value + 1)) - 1;  // population count of the zeros below: BPF has no instruction for either
     value = value - ((value >> 1) & 0x5555555555555555ULL);
     value = (value & 0x3333333333333333ULL) + ((value >> 2) & 0x3333333333333333ULL);
     value = (value + (value >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
@@ -83,7 +87,8 @@ SHARED_END
 
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
-// Keeps the compiler from moving memory accesses across; on x86 the processor keeps loads and stores in order itself.
+// Keeps the compiler from moving memory accesses across; on x86 the processor keeps loads and stores in order
+// itself.
 #define COMPILER_BARRIER() asm volatile("" ::: "memory")
 
 #endif

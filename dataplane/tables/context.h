@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// What the stages know of the packet in hand. Plain data (in BPF a per-CPU map value): pointers live in struct pipeline.
+// What the stages know of the packet in hand. Plain data (in BPF a per-CPU map value): pointers live in
+// struct pipeline.
 #ifndef SLUICE_TABLES_CONTEXT_H
 #define SLUICE_TABLES_CONTEXT_H
 
@@ -22,9 +23,9 @@ struct next_hop {
 };
 
 enum context_flags {
-    CONTEXT_KNOWN = 1,        // a flow was found
-    CONTEXT_REVALIDATE = 2,   // it was allowed by an older snapshot
-    CONTEXT_TRANSLATED = 4,   // the query's source is the VIP that the reply's backend stands for
+    CONTEXT_KNOWN = 1,         // a flow was found
+    CONTEXT_REVALIDATE = 2,    // it was allowed by an older snapshot
+    CONTEXT_TRANSLATED = 4,    // the query's source is the VIP that the reply's backend stands for
     CONTEXT_DECAPSULATED = 8,  // came out of a tunnel: entered once
     CONTEXT_STATELESS = 16,    // no entry of its own: served by the scratch slot
     CONTEXT_ECHO = 32          // an echo request to a VIP, to be answered
@@ -43,15 +44,15 @@ struct pipeline_context {
     u32 service;     // id + 1; 0: none
     u32 backend;     // id + 1; 0: none
     u32 rule;        // position + 1; 0: the default
-    u16 vip_port;         // with CONTEXT_TRANSLATED: the query's source port
-    u16 alias_port;       // of the client as the backend sees it
+    u16 vip_port;    // with CONTEXT_TRANSLATED: the query's source port
+    u16 alias_port;  // of the client as the backend sees it
     struct address alias_client;
-    u32 alias_version;    // the flow's, once published
-    struct address wire_source;  // with CONTEXT_TRANSLATED: the query's source before it
-    u32 reverse_service;  // id + 1 of the service that the translation named
-    u32 tunnel;           // tunnel_type of the destination
-    u32 destination_flags;  // of the LPM record
-    u32 limit;       // for answer TOO_BIG: the MTU to report
+    u32 alias_version;              // the flow's, once published
+    struct address wire_source;     // with CONTEXT_TRANSLATED: the query's source before it
+    u32 reverse_service;            // id + 1 of the service that the translation named
+    u32 tunnel;                     // tunnel_type of the destination
+    u32 destination_flags;          // of the LPM record
+    u32 limit;                      // for answer TOO_BIG: the MTU to report
     struct flow_place place;        // of the packet's flow
     struct flow_place alias_place;  // of its alias
     struct flow_place other_place;
@@ -66,7 +67,7 @@ struct pipeline_context {
     u8 service_flags;
     u8 rule_flags;  // of the rule that decided
     u8 dscp;
-    u32 meter;      // position + 1 of the rule whose rate applies to this packet
+    u32 meter;  // position + 1 of the rule whose rate applies to this packet
 };
 
 SHARED_END

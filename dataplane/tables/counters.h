@@ -21,8 +21,8 @@ struct port_counters {
     u64 punts[PUNT_ROWS];
 };
 
-// Of one backend or one rule. A backend counts what was forwarded to it (initiator) and what it sent back (responder); a
-// rule counts the packets it decided.
+// Of one backend or one rule. A backend counts what was forwarded to it (initiator) and what it sent back
+// (responder); a rule counts the packets it decided.
 struct pair_counters {
     u64 packets;
     u64 bytes;
@@ -37,9 +37,9 @@ struct backend_counters {
 // Of one CPU or worker.
 struct worker_counters {
     u64 flows_created;
-    u64 flows_evicted;   // live entries replaced because both buckets were full
-    u64 flows_reclaimed; // expired entries replaced
-    u64 flows_busy;      // inserts given up because another writer held the slots
+    u64 flows_evicted;    // live entries replaced because both buckets were full
+    u64 flows_reclaimed;  // expired entries replaced
+    u64 flows_busy;       // inserts given up because another writer held the slots
     u64 neighbors_missing;
     u64 trace_events;
     u64 trace_lost;

@@ -1,27 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // The flow table: one entry per connection, one memory for every tier.
 //
-// Theory of operation. The table is three parallel arrays and their tags, in memory that XDP programs on all CPUs and the
-// engine's workers share (memory-mapped BPF arrays), or that one engine has to itself (huge pages):
+// Theory of operation. The table is three parallel arrays and their tags, in memory that XDP programs on all
+// CPUs and the engine's workers share (memory-mapped BPF arrays), or that one engine has to itself (huge
+// pages):
 //
 //   tags       8 one-byte tags per bucket, one word: 0 is empty, else 8 hash bits
 //   flows      8 slots of one cache line per bucket: key, state, and the whole rewrite precomputed
 //   counters   packets and bytes of both directions
 //   addresses  full addresses, touched for IPv6 only (the key holds IPv4 addresses, or folds of IPv6 ones)
 //
-// A key hashes to two buckets and lives in either; an insert takes the emptier one, so buckets overflow only when the table
-// is about full. The hash is symmetric in the two endpoints and a slot is compared both ways round, so the two directions
-// of a connection find the same entry. Where the reply arrives with other endpoints (nat), its key is computed back from
-// the backend it came from (tables/image.h, reverse) or, where that is ambiguous, found through an alias: a slot with the
-// reply's key that names the flow.
+// A key hashes to two buckets and lives in either; an insert takes the emptier one, so buckets overflow only
+// when the table is about full. The hash is symmetric in the two endpoints and a slot is compared both ways
+// round, so the two directions of a connection find the same entry. Where the reply arrives with other
+// endpoints (nat), its key is computed back from the backend it came from (tables/image.h, reverse) or, where
+// that is ambiguous, found through an alias: a slot with the reply's key that names the flow.
 //
-// Writers. A slot is claimed by making its version odd with one compare-and-swap, filled, and published by making the
-// version even again. A reader notes the version with the match and compares it again before the packet leaves
-// (flow_unchanged); a slot replaced meanwhile costs that packet (REASON_FLOW_REPLACED), never a wrong rewrite. An insert
-// looks its key up once more after publishing: of two that raced, the later slot withdraws. State, time stamps, next hops
-// and counters are plain stores: the two directions have their own, and a direction is steered to one CPU.
+// Writers. A slot is claimed by making its version odd with one compare-and-swap, filled, and published by
+// making the version even again. A reader notes the version with the match and compares it again before the
+// packet leaves (flow_unchanged); a slot replaced meanwhile costs that packet (REASON_FLOW_REPLACED), never a
+// wrong rewrite. An insert looks its key up once more after publishing: of two that raced, the later slot
+// withdraws. State, time stamps, next hops and counters are plain stores: the two directions have their own,
+// and a direction is steered to one CPU.
 //
-// When both buckets are full the slot that expired, else the one idle longest, is replaced. Nothing else bounds an insert.
+// When both buckets are full the slot that expired, else the one idle longest, is replaced. Nothing else
+// bounds an insert.
 #ifndef SLUICE_TABLES_FLOW_H
 #define SLUICE_TABLES_FLOW_H
 
@@ -36,7 +39,7 @@ struct __attribute__((aligned(8))) flow_endpoint {
     u8 address[4];  // IPv4, or address_fold() of IPv6
     u16 port;       // host order; an ICMP echo has its id here
     u8 protocol;
-    u8 family;      // 4 or 6
+    u8 family;  // 4 or 6
 };
 
 // How packets of a flow leave.
@@ -49,7 +52,7 @@ enum flow_mode {
     MODE_DSR_GUE = 5,   // outer IP and UDP header (GUE variant 1: no GUE header)
     MODE_ALIAS = 7,     // not a flow: the key of a flow's replies
     MODE_MASK = 15,
-    MODE_ENGINE = 128   // bit: the engine serves it, the XDP program hands it over
+    MODE_ENGINE = 128  // bit: the engine serves it, the XDP program hands it over
 };
 
 // Which time-out applies; for TCP the state itself.
@@ -125,17 +128,17 @@ struct flow_query {
     struct address destination_address;
 };
 
-SHARED u64 flow_endpoint_word(const struct address *a, u16 port, u8 protocol, u8 family) {
+SHARED u64 flow_endpoint_word(const struct address* a, u16 port, u8 protocol, u8 family) {
     return (u64)address_fold(a) | (u64)port << 32 | (u64)protocol << 48 | (u64)family << 56;
 }
 
-SHARED u64 flow_word_load(const struct flow_endpoint *endpoint) {
+SHARED u64 flow_word_load(const struct flow_endpoint* endpoint) {
     u64 word;
     __builtin_memcpy(&word, endpoint, sizeof word);
     return word;
 }
 
-SHARED void flow_word_store(struct flow_endpoint *endpoint, u64 word) {
+SHARED void flow_word_store(struct flow_endpoint* endpoint, u64 word) {
     __builtin_memcpy(endpoint, &word, sizeof word);
 }
 
@@ -144,7 +147,8 @@ SHARED u64 flow_mix(u64 x) {
     return x ^ (x >> 32);
 }
 
-// The same for both orders of the endpoints. SEED is the table's own, so that an outsider cannot aim at one bucket.
+// The same for both orders of the endpoints. SEED is the table's own, so that an outsider cannot aim at one
+// bucket.
 SHARED u64 flow_hash(u64 one, u64 other, u64 seed) {
     u64 h = (flow_mix(one ^ seed) + flow_mix(other ^ seed)) * 0xbf58476d1ce4e5b9ULL;
     return h ^ (h >> 31);
@@ -171,7 +175,9 @@ SHARED u32 flow_match_slot(u64 match) {
 
 SHARED u32 flow_match_count(u64 match) { return (u32)(((match >> 7) * 0x0101010101010101ULL) >> 56); }
 
-SHARED u32 flow_alias_version(const struct flow *alias) { return alias->target_port | (u32)alias->nat_port << 16; }
+SHARED u32 flow_alias_version(const struct flow* alias) {
+    return alias->target_port | (u32)alias->nat_port << 16;
+}
 
 SHARED_END
 

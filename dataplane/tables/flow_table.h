@@ -7,11 +7,14 @@
 
 SHARED_BEGIN
 
-SHARED bool flow_unchanged(const struct flow_ref *ref) { return LOAD_ACQUIRE(&ref->flow->version) == ref->at->version; }
+SHARED bool flow_unchanged(const struct flow_ref* ref) {
+    return LOAD_ACQUIRE(&ref->flow->version) == ref->at->version;
+}
 
 // The full addresses behind a match on folded ones. DIRECTION says which way round to compare.
-SHARED bool flow_addresses_equal(const struct tables *t, u32 index, const struct flow_query *q, u32 direction) {
-    const struct flow_addresses *full = flow_addresses_at(t, index);
+SHARED bool flow_addresses_equal(const struct tables* t, u32 index, const struct flow_query* q,
+                                 u32 direction) {
+    const struct flow_addresses* full = flow_addresses_at(t, index);
     if (!full) return false;
     if (direction)
         return address_equal(&full->initiator, &q->destination_address) &&
@@ -20,7 +23,7 @@ SHARED bool flow_addresses_equal(const struct tables *t, u32 index, const struct
            address_equal(&full->responder, &q->destination_address);
 }
 
-SHARED bool flow_matches(const struct tables *t, const struct flow_query *q, struct flow_ref *ref) {
+SHARED bool flow_matches(const struct tables* t, const struct flow_query* q, struct flow_ref* ref) {
     ref->at->version = LOAD_ACQUIRE(&ref->flow->version);
     if (ref->at->version & 1) return false;
     u64 initiator = flow_word_load(&ref->flow->initiator);
@@ -35,10 +38,11 @@ SHARED bool flow_matches(const struct tables *t, const struct flow_query *q, str
     return flow_addresses_equal(t, ref->at->index, q, ref->at->direction);
 }
 
-SHARED bool flow_find_in(const struct tables *t, const struct flow_query *q, u32 bucket, struct flow_ref *ref) {
-    const u64 *tags = flow_tags_at(t, bucket);
+SHARED bool flow_find_in(const struct tables* t, const struct flow_query* q, u32 bucket,
+                         struct flow_ref* ref) {
+    const u64* tags = flow_tags_at(t, bucket);
     if (!tags) return false;
-    u64 match = flow_tag_match(*(const volatile u64 *)tags, flow_tag(q->hash));
+    u64 match = flow_tag_match(*(const volatile u64*)tags, flow_tag(q->hash));
     for (u32 i = 0; i < FLOW_BUCKET_SLOTS; i++) {
         if (!match) return false;
         ref->at->index = bucket * FLOW_BUCKET_SLOTS + flow_match_slot(match);
@@ -51,7 +55,7 @@ SHARED bool flow_find_in(const struct tables *t, const struct flow_query *q, u32
 }
 
 // The entry, alias or flow, whose key is Q's pair of endpoints, in either order.
-SHARED bool flow_find(const struct tables *t, const struct flow_query *q, struct flow_ref *ref) {
+SHARED bool flow_find(const struct tables* t, const struct flow_query* q, struct flow_ref* ref) {
     u32 mask = t->node->flow_bucket_mask;
     bool found = flow_find_in(t, q, flow_bucket_first(q->hash, mask), ref);
     if (UNLIKELY(!found)) found = flow_find_in(t, q, flow_bucket_second(q->hash, mask), ref);
@@ -60,7 +64,7 @@ SHARED bool flow_find(const struct tables *t, const struct flow_query *q, struct
 }
 
 // From an alias to the flow it stands for; false when that has gone.
-SHARED bool flow_follow_alias(const struct tables *t, struct flow_ref *ref) {
+SHARED bool flow_follow_alias(const struct tables* t, struct flow_ref* ref) {
     u32 version = flow_alias_version(ref->flow);
     u32 index = ref->flow->target;
     if (!flow_unchanged(ref)) return false;
@@ -72,12 +76,13 @@ SHARED bool flow_follow_alias(const struct tables *t, struct flow_ref *ref) {
     return flow_unchanged(ref);
 }
 
-SHARED bool flow_expired(const struct tables *t, const struct flow *flow, u32 now) {
+SHARED bool flow_expired(const struct tables* t, const struct flow* flow, u32 now) {
     return now - flow->last_seen > t->node->timeout[flow->state & (STATE_COUNT - 1)];
 }
 
-// How readily a slot gives way: expired first, then half-open and closing connections, each by the time it has been idle.
-SHARED u32 flow_eviction_score(const struct tables *t, const struct flow *flow, u32 now) {
+// How readily a slot gives way: expired first, then half-open and closing connections, each by the time it
+// has been idle.
+SHARED u32 flow_eviction_score(const struct tables* t, const struct flow* flow, u32 now) {
     u32 idle = now - flow->last_seen;
     if (idle > 0x0fffffff) idle = 0x0fffffff;
     if (flow_expired(t, flow, now)) return idle | 0x40000000;
@@ -86,7 +91,7 @@ SHARED u32 flow_eviction_score(const struct tables *t, const struct flow *flow, 
 }
 
 // Makes the slot's version odd: from here it is ours alone. False when another writer has it.
-SHARED bool flow_lock(struct flow_ref *ref) {
+SHARED bool flow_lock(struct flow_ref* ref) {
     u32 version = LOAD_ACQUIRE(&ref->flow->version);
     if (version & 1) return false;
     if (__sync_val_compare_and_swap(&ref->flow->version, version, version + 1) != version) return false;
@@ -95,23 +100,23 @@ SHARED bool flow_lock(struct flow_ref *ref) {
     return true;
 }
 
-SHARED bool flow_claim_slot(const struct tables *t, u32 index, struct flow_ref *ref) {
+SHARED bool flow_claim_slot(const struct tables* t, u32 index, struct flow_ref* ref) {
     ref->at->index = index;
     ref->flow = flow_at(t, index);
     return ref->flow && flow_lock(ref);
 }
 
-// A slot for HASH, locked, in the emptier of its two buckets, at the cost of the flow that gives way most readily when both
-// are full. False when other writers hold what was tried.
-SHARED bool flow_claim(const struct tables *t, u64 hash, u32 now, struct flow_ref *ref) {
+// A slot for HASH, locked, in the emptier of its two buckets, at the cost of the flow that gives way most
+// readily when both are full. False when other writers hold what was tried.
+SHARED bool flow_claim(const struct tables* t, u64 hash, u32 now, struct flow_ref* ref) {
     u32 mask = t->node->flow_bucket_mask;
     u32 bucket = flow_bucket_first(hash, mask);
     u32 second = flow_bucket_second(hash, mask);
-    const u64 *tags = flow_tags_at(t, bucket);
-    const u64 *second_tags = flow_tags_at(t, second);
+    const u64* tags = flow_tags_at(t, bucket);
+    const u64* second_tags = flow_tags_at(t, second);
     if (!tags || !second_tags) return false;
-    u64 empty = flow_tag_match(*(const volatile u64 *)tags, 0);
-    u64 second_empty = flow_tag_match(*(const volatile u64 *)second_tags, 0);
+    u64 empty = flow_tag_match(*(const volatile u64*)tags, 0);
+    u64 second_empty = flow_tag_match(*(const volatile u64*)second_tags, 0);
     if (flow_match_count(second_empty) > flow_match_count(empty)) {
         bucket = second;
         empty = second_empty;
@@ -124,7 +129,7 @@ SHARED bool flow_claim(const struct tables *t, u64 hash, u32 now, struct flow_re
     u32 best = 0;
     u32 victim = 0;
     for (u32 i = 0; i < FLOW_BUCKET_SLOTS; i++) {
-        const struct flow *flow = flow_at(t, bucket * FLOW_BUCKET_SLOTS + i);
+        const struct flow* flow = flow_at(t, bucket * FLOW_BUCKET_SLOTS + i);
         if (!flow) return false;
         u32 score = flow_eviction_score(t, flow, now) + 1;
         if (score > best && !(flow->version & 1)) {
@@ -137,30 +142,30 @@ SHARED bool flow_claim(const struct tables *t, u64 hash, u32 now, struct flow_re
     return true;
 }
 
-SHARED void flow_set_tag(const struct tables *t, u32 index, u8 tag) {
-    u64 *tags = flow_tags_at(t, index / FLOW_BUCKET_SLOTS);
-    if (tags) *((volatile u8 *)tags + (index & (FLOW_BUCKET_SLOTS - 1))) = tag;
+SHARED void flow_set_tag(const struct tables* t, u32 index, u8 tag) {
+    u64* tags = flow_tags_at(t, index / FLOW_BUCKET_SLOTS);
+    if (tags) *((volatile u8*)tags + (index & (FLOW_BUCKET_SLOTS - 1))) = tag;
 }
 
 // Ends a write: readers find the entry from here on.
-SHARED void flow_publish(const struct tables *t, struct flow_ref *ref, u64 hash) {
+SHARED void flow_publish(const struct tables* t, struct flow_ref* ref, u64 hash) {
     flow_set_tag(t, ref->at->index, flow_tag(hash));
     ref->at->version += 1;
     STORE_RELEASE(&ref->flow->version, ref->at->version);
 }
 
 // Empties a slot that is locked by us.
-SHARED void flow_withdraw(const struct tables *t, struct flow_ref *ref) {
+SHARED void flow_withdraw(const struct tables* t, struct flow_ref* ref) {
     flow_set_tag(t, ref->at->index, 0);
     flow_word_store(&ref->flow->initiator, 0);
     flow_word_store(&ref->flow->responder, 0);
     STORE_RELEASE(&ref->flow->version, ref->at->version + 1);
 }
 
-// Publishes, then makes sure that the key has one entry: when another CPU published the same key in a slot that is found
-// first, ours is withdrawn and the answer is false.
-SHARED bool flow_publish_unique(const struct tables *t, const struct flow_query *q, struct flow_ref *ref,
-                                struct flow_place *scratch) {
+// Publishes, then makes sure that the key has one entry: when another CPU published the same key in a slot
+// that is found first, ours is withdrawn and the answer is false.
+SHARED bool flow_publish_unique(const struct tables* t, const struct flow_query* q, struct flow_ref* ref,
+                                struct flow_place* scratch) {
     struct flow_ref found = {NULL, scratch};
     flow_publish(t, ref, q->hash);
     if (LIKELY(flow_find(t, q, &found) && scratch->index == ref->at->index)) return true;
@@ -169,7 +174,7 @@ SHARED bool flow_publish_unique(const struct tables *t, const struct flow_query 
 }
 
 // Removes an entry, unless it has changed since REF was taken.
-SHARED void flow_remove(const struct tables *t, struct flow_ref *ref) {
+SHARED void flow_remove(const struct tables* t, struct flow_ref* ref) {
     u32 version = ref->at->version;
     if (!flow_lock(ref)) return;
     if (ref->at->version == version + 1)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// The node's own state, read for every packet and therefore apart from the snapshot: ports, clock rates, what interests us.
-// Written by the control side only, field by field, such that a reader always finds a superset of what the current and the
-// next snapshot need.
+// The node's own state, read for every packet and therefore apart from the snapshot: ports, clock rates, what
+// interests us. Written by the control side only, field by field, such that a reader always finds a superset
+// of what the current and the next snapshot need.
 #ifndef SLUICE_TABLES_NODE_H
 #define SLUICE_TABLES_NODE_H
 
@@ -24,12 +24,12 @@ enum node_port_flags {
 };
 
 struct node_port {
-    u32 ifindex;    // of the device that carries it
-    u16 vlan;       // its tag, 0: untagged
-    u16 mtu;        // of the IP packet, bytes
+    u32 ifindex;  // of the device that carries it
+    u16 vlan;     // its tag, 0: untagged
+    u16 mtu;      // of the IP packet, bytes
     u8 mac[6];
-    u8 flags;       // node_port_flags
-    u8 device;      // port number of the untagged interface on the same device
+    u8 flags;              // node_port_flags
+    u8 device;             // port number of the untagged interface on the same device
     struct be32 address4;  // first own address; 0: none
     u32 reserved;
     struct address address6;
@@ -43,8 +43,8 @@ struct node_slot {
     u8 reserved;
 };
 
-// A filter over addresses: single hosts by a hash of the address; prefixes by the /16 (IPv4) or /48 (IPv6) they lie in, a
-// shorter one by all it covers (for IPv6 shorter than /48: every bit).
+// A filter over addresses: single hosts by a hash of the address; prefixes by the /16 (IPv4) or /48 (IPv6)
+// they lie in, a shorter one by all it covers (for IPv6 shorter than /48: every bit).
 struct interest {
     u64 hosts[INTEREST_BITS / 64];
     u64 prefixes[INTEREST_BITS / 64];
@@ -53,15 +53,15 @@ struct interest {
 struct node_state {
     u64 flow_seed;
     u32 flow_bucket_mask;
-    u32 flow_capacity;     // slots; behind them lie FLOW_SCRATCH scratch slots, one per CPU or worker
+    u32 flow_capacity;  // slots; behind them lie FLOW_SCRATCH scratch slots, one per CPU or worker
     u32 layout_version;
-    u32 generation;        // of the snapshot in force, low 16 bits in use
-    u32 route_epoch;       // grows whenever the kernel's routes or neighbours change
-    u32 slot_multiplier;   // perfect hash: ((ifindex << 12 | vlan) * multiplier) >> 24
-    u32 punts;             // bit per punt_kind that the XDP program may hand over
-    u32 trace_every;       // 0: off; else every n-th packet per CPU yields a trace event
-    u32 source_mask;       // per-source meters: number of buckets - 1
-    u32 nat_port_first;    // fullnat source ports, host order, inclusive
+    u32 generation;       // of the snapshot in force, low 16 bits in use
+    u32 route_epoch;      // grows whenever the kernel's routes or neighbours change
+    u32 slot_multiplier;  // perfect hash: ((ifindex << 12 | vlan) * multiplier) >> 24
+    u32 punts;            // bit per punt_kind that the XDP program may hand over
+    u32 trace_every;      // 0: off; else every n-th packet per CPU yields a trace event
+    u32 source_mask;      // per-source meters: number of buckets - 1
+    u32 nat_port_first;   // fullnat source ports, host order, inclusive
     u32 nat_port_count;
     u32 reserved;
     u32 timeout[STATE_COUNT];  // ticks, by flow_state
@@ -76,19 +76,19 @@ enum { FLOW_SCRATCH = 512 };
 SHARED_ASSERT(sizeof(struct node_port) == 40, "no padding");
 SHARED_ASSERT(sizeof(struct node_slot) == 8, "no padding");
 
-SHARED u32 interest_host_bit(const struct address *a) { return (address_fold(a) * 0x9e3779b1u) >> 16; }
+SHARED u32 interest_host_bit(const struct address* a) { return (address_fold(a) * 0x9e3779b1u) >> 16; }
 
-SHARED u32 interest_prefix_bit(const struct address *a) {
+SHARED u32 interest_prefix_bit(const struct address* a) {
     if (a->word[0] == 0) return (u32)(a->word[1] >> 32) & 0xffff;
     return (u32)(((a->word[0] << 16) * 0x9e3779b97f4a7c15ULL) >> 48);
 }
 
-SHARED bool interest_bit_is_set(const u64 *bits, u32 bit) {
+SHARED bool interest_bit_is_set(const u64* bits, u32 bit) {
     return bits[(bit >> 6) & (INTEREST_BITS / 64 - 1)] >> (bit & 63) & 1;
 }
 
 // Whether ADDRESS may matter to the snapshot. Never a false no.
-SHARED bool interest_has(const struct interest *interest, const struct address *a) {
+SHARED bool interest_has(const struct interest* interest, const struct address* a) {
     return interest_bit_is_set(interest->hosts, interest_host_bit(a)) ||
            interest_bit_is_set(interest->prefixes, interest_prefix_bit(a));
 }
@@ -98,15 +98,16 @@ SHARED u32 node_slot_index(u32 ifindex, u32 vlan, u32 multiplier) {
 }
 
 // Port number for a frame from device IFINDEX with tag VLAN (0: none); 0 when it is none of ours.
-SHARED u32 node_port_find(const struct node_state *node, u32 ifindex, u32 vlan) {
-    const struct node_slot *slot = &node->slots[node_slot_index(ifindex, vlan, node->slot_multiplier) & (NODE_SLOTS - 1)];
+SHARED u32 node_port_find(const struct node_state* node, u32 ifindex, u32 vlan) {
+    const struct node_slot* slot =
+        &node->slots[node_slot_index(ifindex, vlan, node->slot_multiplier) & (NODE_SLOTS - 1)];
     if (slot->ifindex != ifindex || slot->vlan != vlan) return 0;
     return slot->port;
 }
 
-// Changes once a second and with every change of the kernel's routes: a next hop resolved under another stamp is asked for
-// anew. Never 0.
-SHARED u8 route_stamp(const struct node_state *node, u32 now) {
+// Changes once a second and with every change of the kernel's routes: a next hop resolved under another stamp
+// is asked for anew. Never 0.
+SHARED u8 route_stamp(const struct node_state* node, u32 now) {
     return (u8)(1 + ((now >> 10) + node->route_epoch * 7) % 255);
 }
 
