@@ -9,12 +9,13 @@
 
 #if defined(__bpf__)
 
-// clang-format off: the helpers need the types before them
-#include <bpf/bpf_helpers.h>
+// The helpers need the types before them.
+// clang-format off
 #include <linux/bpf.h>
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <bpf/bpf_helpers.h>
 // clang-format on
 
 typedef __u8 u8;
