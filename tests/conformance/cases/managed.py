@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Managed traffic: filtered and routed, addresses untouched; time to live and path MTU, for services as well."""
+
+from scapy.all import ICMP, IP, TCP, UDP, ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6, Raw
+
+from model import case, one_of
+from network import *
+
+CONFIG = INTERFACES + f"""
+policy: {{ managed: [10.0.0.0/8, "2001:db8:10::/44"] }}
+services:
+  - {{ name: web, vip: {VIP4}, protocol: tcp, ports: "80", backends: [{{ address: {B11} }}] }}
+  - {{ name: web6, vip: "{VIP6}", protocol: tcp, ports: "80", backends: [{{ address: "{B11_6}" }}] }}
+  - {{ name: narrow, vip: 192.0.2.14, protocol: udp, ports: "53", backends: [{{ address: 10.14.0.9 }}] }}
+  - {{ name: narrow6, vip: "2001:db8:a::14", protocol: udp, ports: "53", backends: [{{ address: "2001:db8:14::9" }}] }}
+  - name: ipip
+    vip: 192.0.2.15
+    protocol: udp
+    ports: "53"
+    mode: dsr_ipip
+    tunnel: {{ source4: 172.16.0.1 }}
+    backends: [{{ address: {B11} }}]
+  - name: gue6
+    vip: "2001:db8:a::15"
+    protocol: udp
+    ports: "53"
+    mode: dsr_gue
+    tunnel: {{ source6: "100::1" }}
+    backends: [{{ address: "{B11_6}" }}]
+""" + ROUTES.replace("neighbors:", f"""\
+  - {{ prefix: 10.20.0.0/16, via: {ROUTER4}, mac: "{MAC11}", interface: eth0 }}
+  - {{ prefix: 10.20.30.0/24, via: {ROUTER4}, mac: "{MAC12}", interface: eth0 }}
+  - {{ prefix: 10.20.30.40/32, via: {B13}, interface: eth0 }}
+  - prefix: 10.21.0.0/16
+    next_hops: [{{ via: {B11}, interface: eth0 }}, {{ via: {B12}, interface: eth0, weight: 3 }}]
+neighbors:""").replace(f"  - {{ prefix: 0.0.0.0/0, via: {ROUTER4}", f"  - {{ prefix: 203.0.113.0/24, via: {ROUTER4}")
+
+
+def routed(mac, dst):
+    return Ether(src=NODE, dst=mac) / IP(src=CLIENT4, dst=dst, ttl=63) / UDP(sport=1, dport=2)
+
+
+@case("managed: the longest route decides the next hop; addresses and ports stay", CONFIG)
+def _(t):
+    for dst, mac in (("10.20.0.1", MAC11), ("10.20.29.255", MAC11), ("10.20.30.1", MAC12), ("10.20.30.40", MAC13),
+                     (B12, MAC12)):
+        t.send(FROM_CLIENT / IP(src=CLIENT4, dst=dst) / UDP(sport=1, dport=2)).forwards(routed(mac, dst))
+        t.send(FROM_CLIENT / IP(src=CLIENT4, dst=dst) / ICMP(id=5)).forwards(
+            Ether(src=NODE, dst=mac) / IP(src=CLIENT4, dst=dst, ttl=63) / ICMP(id=5))
+        t.send(FROM_CLIENT / IP(src=CLIENT4, dst=dst, proto=47) / Raw(b"gre?")).forwards(
+            Ether(src=NODE, dst=mac) / IP(src=CLIENT4, dst=dst, ttl=63, proto=47) / Raw(b"gre?"))
+
+
+@case("managed: IPv6, out by another interface", CONFIG)
+def _(t):
+    t.send(FROM_CLIENT / IPv6(src=CLIENT6, dst="2001:db8:14::5", tc=9, fl=9) / TCP(flags="S") / Raw(b"x")).forwards(
+        Ether(src=NODE1, dst=ROUTER1) / IPv6(src=CLIENT6, dst="2001:db8:14::5", tc=9, fl=9, hlim=63) / TCP(flags="S") /
+        Raw(b"x"))
+    t.send(FROM_CLIENT / IP(src=CLIENT4, dst="10.14.0.5") / TCP(flags="S") / Raw(b"x")).forwards(
+        Ether(src=NODE1, dst=ROUTER1) / IP(src=CLIENT4, dst="10.14.0.5", ttl=63) / TCP(flags="S") / Raw(b"x"))
+
+
+@case("managed: without a route packets drop as no_route", CONFIG)
+def _(t):
+    t.send(FROM_CLIENT / IP(src=CLIENT4, dst="10.99.0.1") / UDP()).drops("no_route")
+    t.send(FROM_CLIENT / IP(src=CLIENT4, dst="10.99.0.1") / TCP(flags="A")).drops("no_route")
+
+
+@case("managed: of several next hops a flow keeps one, many flows use all", CONFIG)
+def _(t):
+    steps = {}
+    for sport in list(range(2000, 2064)) * 2:
+        packet = IP(src=CLIENT4, dst="10.21.0.1") / UDP(sport=sport, dport=9)
+
+        def expected(got, sport=sport):
+            mac = one_of(got.dst, (MAC11, MAC12), "next hop")
+            return Ether(src=NODE, dst=mac) / IP(src=CLIENT4, dst="10.21.0.1", ttl=63) / UDP(sport=sport, dport=9)
+
+        steps.setdefault(sport, []).append(t.send(FROM_CLIENT / packet).forwards(expected))
+    macs = [{step.output().dst for step in flow} for flow in steps.values()]
+    one_of({len(each) for each in macs}, ({1},), "numbers of next hops per flow")
+    one_of(set.union(*macs), ({MAC11, MAC12},), "next hops in use")
+
+
+def time_exceeded(inner):
+    """ICMP Time Exceeded (RFC 792) about INNER; identification, TOS and DF are the node's choice."""
+
+    def expected(got):
+        return (TO_CLIENT / IP(src=OWN4, dst=CLIENT4, ttl=64, id=got[IP].id, tos=got[IP].tos,
+                               flags=one_of(int(got[IP].flags), (0, 2), "flags")) /
+                ICMP(type=11, code=0) / quoted(inner))
+
+    return expected
+
+
+def time_exceeded6(inner):
+    def expected(got):
+        return (TO_CLIENT / IPv6(src=OWN6, dst=CLIENT6, hlim=64, tc=got[IPv6].tc, fl=got[IPv6].fl) /
+                ICMPv6TimeExceeded(code=0) / quoted(inner))
+
+    return expected
+
+
+@case("ttl: a packet with no hop left is answered from the interface's own address", CONFIG)
+def _(t):
+    for dst, ttl in (("10.20.0.1", 1), (VIP4, 1), (VIP4, 0)):
+        inner = IP(src=CLIENT4, dst=dst, ttl=ttl, id=3) / TCP(sport=41000, dport=80, flags="S") / Raw(b"data")
+        t.send(FROM_CLIENT / inner).rejects(time_exceeded(inner))
+        t.wait(2)
+
+
+@case("ttl: a hop limit of one is answered over IPv6", CONFIG)
+def _(t):
+    for dst in ("2001:db8:14::5", VIP6):
+        inner = IPv6(src=CLIENT6, dst=dst, hlim=1) / TCP(sport=41000, dport=80, flags="S") / Raw(b"data")
+        t.send(FROM_CLIENT / inner).rejects(time_exceeded6(inner))
+        t.wait(2)
+
+
+@case("ttl: the quoted packet is cut to 576 bytes in IPv4, 1280 in IPv6", CONFIG)
+def _(t):
+    inner = IP(src=CLIENT4, dst="10.20.0.1", ttl=1) / UDP(sport=1, dport=2) / Raw(bytes(range(256)) * 5)
+    t.send(FROM_CLIENT / inner).rejects(
+        lambda got: TO_CLIENT / IP(src=OWN4, dst=CLIENT4, id=got[IP].id, tos=got[IP].tos, flags=got[IP].flags) /
+        ICMP(type=11, code=0) / quoted(inner, 576 - 28))
+    t.wait(2)
+    inner6 = IPv6(src=CLIENT6, dst="2001:db8:14::5", hlim=1) / UDP(sport=1, dport=2) / Raw(bytes(range(256)) * 5)
+    t.send(FROM_CLIENT / inner6).rejects(
+        lambda got: TO_CLIENT / IPv6(src=OWN6, dst=CLIENT6, tc=got[IPv6].tc, fl=got[IPv6].fl) /
+        ICMPv6TimeExceeded(code=0) / quoted(inner6, 1280 - 48))
+
+
+@case("ttl: no answer about an ICMP error; a ping is answered", CONFIG)
+def _(t):
+    inner = IP(src="10.20.0.1", dst="203.0.113.99") / UDP(sport=1, dport=2)
+    t.send(FROM_CLIENT / IP(src=CLIENT4, dst="10.20.0.1", ttl=1) / ICMP(type=3, code=3) / quoted(inner)).drops("ttl_expired")
+    ping = IP(src=CLIENT4, dst="10.20.0.1", ttl=1) / ICMP(id=1)
+    t.send(FROM_CLIENT / ping).rejects(time_exceeded(ping))
+
+
+def too_big(inner, mtu):
+    return lambda got: (TO_CLIENT / IP(src=OWN4, dst=CLIENT4, id=got[IP].id, tos=got[IP].tos, flags=got[IP].flags) /
+                        ICMP(type=3, code=4, nexthopmtu=mtu) / quoted(inner, 576 - 28))
+
+
+def too_big6(inner, mtu):
+    return lambda got: (TO_CLIENT / IPv6(src=OWN6, dst=CLIENT6, tc=got[IPv6].tc, fl=got[IPv6].fl) /
+                        ICMPv6PacketTooBig(mtu=mtu) / quoted(inner, 1280 - 48))
+
+
+@case("mtu: a packet that just fits leaves, one byte more is answered with the MTU of the way out", CONFIG)
+def _(t):
+    def packet(size, dst, **fields):
+        return IP(src=CLIENT4, dst=dst, **fields) / UDP(sport=7, dport=53) / Raw(bytes(size - 28))
+
+    for dst, to in (("10.14.0.5", "10.14.0.5"), ("192.0.2.14", "10.14.0.9")):
+        t.send(FROM_CLIENT / packet(1400, dst, flags="DF")).forwards(
+            Ether(src=NODE1, dst=ROUTER1) / packet(1400, to, flags="DF", ttl=63))
+        t.send(FROM_CLIENT / packet(1401, dst, flags="DF")).rejects(too_big(packet(1401, dst, flags="DF"), 1400))
+        t.wait(2)
+
+
+@case("mtu: without DF a packet too big drops", CONFIG)
+def _(t):
+    t.send(FROM_CLIENT / IP(src=CLIENT4, dst="10.14.0.5") / UDP() / Raw(bytes(1373))).drops("too_big")
+    t.send(FROM_CLIENT / IP(src=CLIENT4, dst="192.0.2.14") / UDP(sport=7, dport=53) / Raw(bytes(1373))).drops("too_big")
+    t.send(FROM_CLIENT / IP(src=CLIENT4, dst="192.0.2.15") / UDP(sport=7, dport=53) / Raw(bytes(1453))).drops("too_big")
+
+
+@case("mtu: packet too big over IPv6", CONFIG)
+def _(t):
+    for dst in ("2001:db8:14::5", "2001:db8:a::14"):
+        inner = IPv6(src=CLIENT6, dst=dst) / UDP(sport=7, dport=53) / Raw(bytes(1400 - 48 + 1))
+        t.send(FROM_CLIENT / inner).rejects(too_big6(inner, 1400))
+        t.wait(2)
+
+
+@case("mtu: what a tunnel adds is taken off the MTU that the client is told", CONFIG)
+def _(t):
+    inner = IP(src=CLIENT4, dst="192.0.2.15", flags="DF") / UDP(sport=7, dport=53) / Raw(bytes(1481 - 28))
+    t.send(FROM_CLIENT / inner).rejects(too_big(inner, 1480))
+    t.wait(2)
+    inner6 = IPv6(src=CLIENT6, dst="2001:db8:a::15") / UDP(sport=7, dport=53) / Raw(bytes(1453 - 48))
+    t.send(FROM_CLIENT / inner6).rejects(too_big6(inner6, 1452))
+    fits = IP(src=CLIENT4, dst="192.0.2.15", flags="DF") / UDP(sport=7, dport=53) / Raw(bytes(1480 - 28))
+    t.send(FROM_CLIENT / fits).forwards(
+        to_backend(B11) / IP(src="172.16.0.1", dst=B11, id=0, flags=0, proto=4, ttl=64) / fits)
