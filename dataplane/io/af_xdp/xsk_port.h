@@ -29,8 +29,6 @@ public:
     bool send(const Frame& frame);
     void flush();
     void release(const Frame& frame) { umem_.give(frame.tag); }
-    // A free buffer, for a frame of the engine's own making; false when there is none.
-    bool allocate(Frame& frame);
 
     int descriptor() const { return fd_; }
     u32 ifindex() const { return where_.ifindex; }
@@ -67,6 +65,7 @@ private:
     xsk_ring_prod transmit_ring_{};
     xsk_ring_prod fill_ring_{};
     xsk_ring_cons completion_ring_{};
+    u32 reserved_ = 0;     // written to the transmit ring and not submitted
     u32 outstanding_ = 0;  // frames given to the transmit ring and not completed
     u32 filled_ = 0;       // frames given to the fill ring and not received
     std::atomic<u64> received_{0};

@@ -42,10 +42,15 @@ private:
 
     Status open_all(const std::vector<XskQueue>& queues, const UmemOptions& umem, const XskOptions& options,
                     bool zero_copy);
+    Status open_port(const XskQueue& queue, const XskOptions& options, bool zero_copy);
     void close();
 
     std::unique_ptr<Umem> umem_;
     xsk_umem* handle_ = nullptr;
+    // Made with the UMEM and handed to its first socket. Zeroed: libxdp 1.3.1 goes on from what it finds in
+    // them.
+    xsk_ring_prod first_fill_{};
+    xsk_ring_cons first_completion_{};
     std::vector<std::unique_ptr<XskPort>> ports_;
     bool zero_copy_ = false;
     std::string zero_copy_refusal_;

@@ -60,7 +60,10 @@ std::string KernelWords::text() const {
         if (const size_t at = line.find(extended_ack); at != std::string::npos)
             return line.substr(at + extended_ack.size());
     }
-    return lines->empty() ? "" : lines->back();
+    for (const std::string& line : *lines) {
+        if (line.find("skipping unrecognized data section") == std::string::npos) return line;
+    }
+    return "";
 }
 
 std::string KernelWords::suffix() const {

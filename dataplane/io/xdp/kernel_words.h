@@ -15,7 +15,7 @@ public:
     KernelWords(const KernelWords&) = delete;
     KernelWords& operator=(const KernelWords&) = delete;
 
-    // The kernel's message if there was one, else the last warning; empty if there was none. One line.
+    // The kernel's message if there was one, else the first warning; empty if there was none. One line.
     std::string text() const;
     // ": " and text(), or nothing.
     std::string suffix() const;

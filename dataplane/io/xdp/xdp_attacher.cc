@@ -175,9 +175,11 @@ Status XdpAttacher::attach_component(XdpAttachment& attachment, XdpMode mode) {
     attachment.program_id = xdp_program__id(programs_->component);
     const Multiprog mp = multiprog_of(attachment.ifindex);
     attachment.dispatcher = mp != nullptr && !xdp_multiprog__is_legacy(mp.get());
-    if (!attachment.dispatcher)
-        attachment.dispatcher_refusal = "libxdp attached the program alone" + words.suffix();
-    return {};
+    if (attachment.dispatcher) return {};
+    // libxdp makes do without a dispatcher; a link of our own can be pinned and replaced without a gap.
+    xdp_program__detach(programs_->component, ifindex, libxdp_mode(mode), 0);
+    dispatcher_unusable_ = "the kernel does not load libxdp's dispatcher" + words.suffix();
+    return make_error("{}", dispatcher_unusable_);
 }
 
 Status XdpAttacher::attach_link(XdpAttachment& attachment, XdpMode mode) const {
@@ -202,14 +204,17 @@ Status XdpAttacher::attach_anew(XdpAttachment& attachment, const XdpAttachOption
     for (const XdpMode mode : {XdpMode::native, XdpMode::generic}) {
         if (mode == XdpMode::generic && !options.allow_generic) break;
         Status by_dispatcher = make_error("not wanted");
-        if (options.use_dispatcher) by_dispatcher = attach_component(attachment, mode);
+        if (!dispatcher_unusable_.empty())
+            by_dispatcher = make_error("{}", dispatcher_unusable_);
+        else if (options.use_dispatcher)
+            by_dispatcher = attach_component(attachment, mode);
         if (by_dispatcher) return {};
         attachment.dispatcher_refusal = by_dispatcher.error().message;
         const Status alone = attach_link(attachment, mode);
         if (alone) return {};
         // The dispatcher's attempt goes by netlink, whose answer has the driver's own words.
-        const std::string refusal =
-            options.use_dispatcher ? by_dispatcher.error().message : alone.error().message;
+        const bool asked = options.use_dispatcher && dispatcher_unusable_.empty();
+        const std::string refusal = asked ? by_dispatcher.error().message : alone.error().message;
         if (mode == XdpMode::native) attachment.native_refusal = refusal;
         refusals += fmt::format("{}{} mode: {}; alone: {}", refusals.empty() ? "" : "; ", xdp_mode_name(mode),
                                 by_dispatcher.error().message, alone.error().message);
@@ -264,12 +269,27 @@ Result<XdpAttachment> XdpAttacher::attach(const std::string& interface, u32 ifin
     return attachment;
 }
 
+Status XdpAttacher::detach_alone(const std::string& interface, u32 ifindex) const {
+    const std::string pin = link_pin(interface);
+    if (const UniqueFd link(bpf_obj_get(pin.c_str())); link)
+        bpf_link_detach(link.get());  // a link in use by none stays
+    if (unlink(pin.c_str()) != 0 && errno != ENOENT)
+        return system_error(errno, "interface {}: cannot remove {}", interface, pin);
+    const Present present = find_present(interface, ifindex);
+    if (present.alone == 0) return {};
+    const UniqueFd program(bpf_prog_get_fd_by_id(present.alone));
+    LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = program.get());
+    const u32 flags = present.mode == XdpMode::native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+    if (const int code = bpf_xdp_detach(static_cast<int>(ifindex), flags, &options); code != 0)
+        return system_error(code, "interface {}: XDP program {} cannot be taken off", interface,
+                            present.alone);
+    return {};
+}
+
 Status XdpAttacher::detach(const std::string& interface, u32 ifindex) {
     const Present present = find_present(interface, ifindex);
     if (auto off = detach_components(ifindex, present.components); !off) return off;
-    // A link goes with its pin, as we hold no descriptor.
-    if (unlink(link_pin(interface).c_str()) != 0 && errno != ENOENT)
-        return system_error(errno, "interface {}: cannot remove {}", interface, link_pin(interface));
+    if (auto off = detach_alone(interface, ifindex); !off) return off;
     std::erase_if(attachments_, [&](const XdpAttachment& other) { return other.interface == interface; });
     return {};
 }

@@ -78,12 +78,14 @@ private:
     Status attach_component(XdpAttachment& attachment, XdpMode mode);
     Status attach_link(XdpAttachment& attachment, XdpMode mode) const;
     Status attach_anew(XdpAttachment& attachment, const XdpAttachOptions& options);
+    Status detach_alone(const std::string& interface, u32 ifindex) const;
     Status detach_components(u32 ifindex, const std::vector<u32>& ids) const;
     std::string link_pin(const std::string& interface) const;
 
     const XdpMaps& maps_;
     std::unique_ptr<Programs> programs_;
     std::vector<XdpAttachment> attachments_;
+    std::string dispatcher_unusable_;  // why, once that is known; the same for every interface
 };
 
 }  // namespace sluice

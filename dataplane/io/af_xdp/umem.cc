@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/af_xdp/umem.h"
+
+#include <bit>
+
+namespace sluice {
+
+Umem::Umem(Mapping area, u32 frames, u32 frame_size)
+    : area_(std::move(area)), frames_(frames), frame_size_(frame_size) {
+    free_.reserve(frames);
+    for (u32 i = frames; i > 0; --i) free_.push_back(u64{i - 1} * frame_size);
+}
+
+Result<std::unique_ptr<Umem>> Umem::create(const UmemOptions& options) {
+    if (options.frame_size != 2048 && options.frame_size != 4096)
+        return make_error("UMEM: frame size {}: expected 2048 or 4096", options.frame_size);
+    const u64 bytes = u64{options.frames} * options.frame_size;
+    if (options.frames == 0 || bytes > u64{1} << 32)
+        return make_error("UMEM: {} frames of {} bytes: expected 1 byte to 4 GiB in all", options.frames,
+                          options.frame_size);
+    auto area = Mapping::anonymous(bytes, options.huge_pages);
+    if (!area) return area.error().with_context(fmt::format("UMEM of {} frames", options.frames));
+    return std::unique_ptr<Umem>(new Umem(*std::move(area), options.frames, options.frame_size));
+}
+
+}  // namespace sluice
