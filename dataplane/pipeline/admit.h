@@ -32,9 +32,10 @@ SHARED bool nat_address(const struct pipeline* s, u32 slot, u8 family, struct ad
 
 // What the flow's rewrite does to the sums, towards the backend.
 SHARED void flow_fill_sums(const struct pipeline_context* c, struct flow* flow, const struct address* nat) {
-    u64 from = sum_of_address(&c->h.destination);
+    u64 from =
+        c->direction ? sum_of_address(&c->q.source_address) : sum_of_address(&c->q.destination_address);
     u64 to = sum_of_address(&c->backend_address);
-    u64 ports_from = to_be16(c->h.destination_port).raw;
+    u64 ports_from = to_be16(flow->responder.port).raw;
     u64 ports_to = to_be16(flow->target_port).raw;
     if (c->mode == MODE_FULLNAT) {
         from += sum_of_address(&c->h.source);

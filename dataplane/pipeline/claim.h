@@ -39,7 +39,10 @@ SHARED u32 claim_stateless_reply(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     const struct image_service* record = service_record(s, c->reverse_service);
     if (!record || (record->flags & SERVICE_FLOW_TABLE)) return VERDICT_PASS;
+    if (c->h.flags & HEADER_ICMP_ERROR) return VERDICT_PASS;
     c->direction = 1;
+    c->q.source_address = c->vip;
+    query_compose(s, c->vip_port, c->h.destination_port, c->h.protocol);
     c->backend_address = c->h.source;
     c->backend_port = c->h.source_port;
     return claim_for_service(s, c->reverse_service);

@@ -59,6 +59,7 @@ SHARED void query_begin(struct pipeline* s) {
 SHARED void query_begin_untranslated(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     bool error = c->h.flags & HEADER_ICMP_ERROR;
+    c->vip = c->q.source_address;
     c->q.source_address = c->wire_source;
     query_compose(s, error ? c->h.inner_destination_port : c->h.source_port,
                   error ? c->h.inner_source_port : c->h.destination_port,

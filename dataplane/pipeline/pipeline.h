@@ -9,6 +9,7 @@
 //   fragment   ports of a fragment: the engine knows them                pipeline/receive.h
 //   flow       the connection's entry                                    pipeline/flow_stage.h
 //   claim      no entry: a service's, managed traffic, or the host's     pipeline/claim.h
+//   options    IPv4 options that the configuration refuses               pipeline/policy.h
 //   policy     no entry: first matching rule                             pipeline/policy.h
 //   meter      the rule's rate                                           pipeline/policy.h
 //   echo       ping to a VIP: answered                                   pipeline/rewrite.h
@@ -64,6 +65,7 @@ SHARED u32 pipeline_parse(struct pipeline* s) {
 // For packets without an entry, and those whose entry must be confirmed.
 SHARED u32 pipeline_decide(struct pipeline* s) {
     u32 word = stage_claim_apart(s);
+    if (!word) word = stage_options(s);
     if (!word) word = stage_policy_apart(s);
     return word;
 }
@@ -78,8 +80,7 @@ SHARED u32 pipeline_admit(struct pipeline* s) {
 SHARED u32 pipeline_rest(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     bool settled = (c->flags & (CONTEXT_KNOWN | CONTEXT_REVALIDATE)) == CONTEXT_KNOWN;
-    u32 word = 0;
-    if (UNLIKELY(!settled)) word = pipeline_decide(s);
+    u32 word = settled ? stage_options(s) : pipeline_decide(s);
     if (!word) word = stage_meter(s);
     if (UNLIKELY(!word && !settled)) word = pipeline_admit(s);
     if (!word && !s->ref.flow) word = drop(REASON_FLOW_TABLE_FULL);

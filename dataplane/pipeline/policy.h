@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// Stages policy and meter: the first rule that matches, and its rate. tables/image.h has how rules are
-// compiled.
+// Stages options, policy and meter: IPv4 options that the configuration refuses, the first rule that matches,
+// and its rate. tables/image.h has how rules are compiled.
 #ifndef SLUICE_PIPELINE_POLICY_H
 #define SLUICE_PIPELINE_POLICY_H
 
@@ -112,6 +112,12 @@ SHARED u32 policy_apply(struct pipeline* s, const struct image_rule* rule) {
     return 0;
 }
 
+SHARED u32 stage_options(struct pipeline* s) {
+    if (LIKELY(!(s->context->h.flags & HEADER_IP_OPTIONS))) return 0;
+    const struct image_header* header = image_header_of(&s->tables);
+    return header && (header->flags & IMAGE_DROP_IP_OPTIONS) ? drop(REASON_IP_OPTIONS) : 0;
+}
+
 SHARED u32 stage_policy(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     const struct image_header* header = image_header_of(&s->tables);
@@ -120,8 +126,6 @@ SHARED u32 stage_policy(struct pipeline* s) {
     c->rule_flags = 0;
     c->rule = 0;
     if (c->direction) return 0;  // a stateless service's reply
-    if ((header->flags & IMAGE_DROP_IP_OPTIONS) && (c->h.flags & HEADER_IP_OPTIONS))
-        return drop(REASON_IP_OPTIONS);
     if (policy->words) {
         struct policy_rows rows;
         policy_rows_of(s, policy, &rows);

@@ -181,6 +181,7 @@ SHARED u32 stage_echo(struct pipeline* s) {
     write_macs(ethernet, ethernet->source, own);
     u8 reply = c->h.family == 4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY;
     icmp->checksum = checksum_update(icmp->checksum, sum_delta(icmp->type, reply));
+    if (!icmp->checksum) icmp->checksum = 0xffff;  // of a message all zero the sum is 0, not its other form
     icmp->type = reply;
     u32 ttl_delta = 0;
     if (c->h.family == 4) {

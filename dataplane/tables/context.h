@@ -49,6 +49,7 @@ struct pipeline_context {
     struct address alias_client;
     u32 alias_version;              // the flow's, once published
     struct address wire_source;     // with CONTEXT_TRANSLATED: the query's source before it
+    struct address vip;             // that VIP, once the query is by the packet's own endpoints
     u32 reverse_service;            // id + 1 of the service that the translation named
     u32 tunnel;                     // tunnel_type of the destination
     u32 destination_flags;          // of the LPM record
