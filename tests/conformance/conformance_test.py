@@ -49,10 +49,10 @@ def missing(options):
     return None
 
 
-def executor_of(options, config, directory):
+def executor_of(options, one, directory):
     if options.tier.startswith("live"):
-        return LiveExecutor(options.sluiced, options.tier.removeprefix("live-"), config, directory)
-    return ReplayExecutor(options.replay, options.tier, config, directory)
+        return LiveExecutor(options.sluiced, options.tier.removeprefix("live-"), one.config, directory)
+    return ReplayExecutor(options.replay, options.tier, one.config, directory, one.engine)
 
 
 def skip_reason(options, one):
@@ -64,7 +64,7 @@ def skip_reason(options, one):
 def run_case(options, one):
     """None when the case holds, else what differs."""
     with tempfile.TemporaryDirectory(prefix="sluice-conformance-") as directory:
-        executor = executor_of(options, one.config, directory)
+        executor = executor_of(options, one, directory)
         try:
             script = Script(executor)
             one.body(script)

@@ -32,13 +32,16 @@ class Case:
     body: object
     tiers: tuple  # names of tiers that run it; empty: all
     why: str      # why only these
+    engine: str   # why the XDP program hands packets of it to the engine; empty: it hands over none but answers
 
 
-def case(title, config, tiers=(), why=""):
-    """Registers the decorated function of a script as a case under CONFIG (YAML text)."""
+def case(title, config, tiers=(), why="", engine=""):
+    """Registers the decorated function of a script as a case under CONFIG (YAML text). TIERS, with the reason WHY, are
+    those that run it (default: all). ENGINE is the reason if the XDP program may hand its packets to the engine: a RST or
+    an ICMP error it may always leave to it, anything else only where a case says so."""
 
     def register(body):
-        CASES.append(Case(title, config, body, tuple(tiers), why))
+        CASES.append(Case(title, config, body, tuple(tiers), why, engine))
         return body
 
     return register
@@ -53,6 +56,7 @@ class Outcome:
     rule: str = None
     service: str = None
     backend: str = None
+    tier: str = None
     frames: list = dataclasses.field(default_factory=list)  # what left because of it, bytes
 
 

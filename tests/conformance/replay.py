@@ -6,7 +6,7 @@ import pathlib
 import struct
 import subprocess
 
-from model import Mismatch, Outcome
+from model import Mismatch, Outcome, describe
 
 EPOCH = 1_700_000_000  # seconds: the captures' first packet
 MAGIC_NANOSECONDS = 0xA1B23C4D
@@ -54,8 +54,9 @@ def run(program, tier, config, frames, directory):
 class ReplayExecutor:
     """Runs all steps so far in one go, anew whenever there are more."""
 
-    def __init__(self, program, tier, config, directory):
+    def __init__(self, program, tier, config, directory, engine=""):
         self.program, self.tier, self.config, self.directory = program, tier, config, directory
+        self.may_hand_over = tier == "native" or engine
         self.done = []
 
     def outcomes(self, steps):
@@ -66,7 +67,7 @@ class ReplayExecutor:
     def _run(self, steps):
         frames = [(step.at, step.frame) for step in steps]
         verdicts, left = run(self.program, self.tier, self.config, frames, self.directory)
-        outcomes = [Outcome(*[verdict[key] for key in ("verdict", "reason", "rule", "service", "backend")])
+        outcomes = [Outcome(*[verdict[key] for key in ("verdict", "reason", "rule", "service", "backend", "tier")])
                     for verdict in verdicts]
         by_time = {round(step.at * 10**9): outcome for step, outcome in zip(steps, outcomes)}
         for at, frame in left:
@@ -78,7 +79,10 @@ class ReplayExecutor:
         return outcomes
 
     def closing_differences(self, steps):
-        return []
+        if self.may_hand_over:
+            return []
+        return [f"packet {step.number}: decided by tier {outcome.tier}, expected {self.tier}\n  in   {describe(step.frame)}"
+                for step, outcome in zip(steps, self.done) if outcome.tier != self.tier and outcome.verdict != "reject"]
 
     def close(self):
         pass

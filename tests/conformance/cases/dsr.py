@@ -167,7 +167,8 @@ def _(t):
         t.send(FROM_CLIENT / inner).forwards(gue(to_backend(B11_6), outer6(B11_6, 3, 17), inner), service="gue66")
 
 
-@case("dsr_gue: the outer checksum is right over an inner datagram without one, with padding, or with options", CONFIG)
+@case("dsr_gue: the outer checksum is right over an inner datagram without one, with padding, or with options", CONFIG,
+      engine="a sum over the packet is taken by the engine")
 def _(t):
     inners = [
         IP(src=CLIENT4, dst="192.0.2.16") / UDP(sport=5000, dport=53, chksum=0) / Raw(b"none"),

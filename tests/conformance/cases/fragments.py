@@ -30,6 +30,7 @@ services:
     tunnel: {{ source6: "100::1" }}
     backends: [{{ address: "{B13_6}" }}]
 """
+FRAGMENTS = "the engine keeps what fragments belong together"
 DATA = Raw(bytes(range(256)) * 16)  # 4 KB
 SIZES = (1400, 1400)
 
@@ -92,18 +93,18 @@ def send_first_last(pieces):
 
 
 for name, make in MODES.items():
-    case(f"fragments: in order, {name}", CONFIG)(send_in_order(make(100)))
-    case(f"fragments: the first one last, {name}", CONFIG)(send_first_last(make(101)))
+    case(f"fragments: in order, {name}", CONFIG, engine=FRAGMENTS)(send_in_order(make(100)))
+    case(f"fragments: the first one last, {name}", CONFIG, engine=FRAGMENTS)(send_first_last(make(101)))
 
 
-@case("fragments: datagrams interleaved, told apart by identification, source and protocol", CONFIG)
+@case("fragments: datagrams interleaved, told apart by identification, source and protocol", CONFIG, engine=FRAGMENTS)
 def _(t):
     one, two = nat4(200, 5001), nat4(201, 5002)
     for sent, left in [pair for both in zip(one, two) for pair in both]:
         t.send(sent).forwards(left)
 
 
-@case("fragments: an identification used again belongs to the newer datagram", CONFIG)
+@case("fragments: an identification used again belongs to the newer datagram", CONFIG, engine=FRAGMENTS)
 def _(t):
     for sport in (5001, 5002):
         for sent, left in nat4(300, sport):
@@ -114,13 +115,13 @@ def _(t):
         t.send(pair[0]).forwards(pair[1])
 
 
-@case("fragments: later ones of a datagram that a rule drops drop with it", CONFIG)
+@case("fragments: later ones of a datagram that a rule drops drop with it", CONFIG, engine=FRAGMENTS)
 def _(t):
     for piece in fragments_of(FROM_CLIENT / request(IP, CLIENT4, B11, dport=7), IP, SIZES, 400):
         t.send(piece).drops("policy")
 
 
-@case("fragments: a segment's fragments follow its flow, flags in the first one", CONFIG)
+@case("fragments: a segment's fragments follow its flow, flags in the first one", CONFIG, engine=FRAGMENTS)
 def _(t):
     def segment(dst, dport, ttl):
         return IP(src=CLIENT4, dst=dst, ttl=ttl) / TCP(sport=4000, dport=dport, flags="PA") / Raw(bytes(2000))
@@ -131,7 +132,7 @@ def _(t):
         t.send(pair[0]).forwards(pair[1], service="web")
 
 
-@case("fragments: managed traffic is routed by its fragments' flow", CONFIG)
+@case("fragments: managed traffic is routed by its fragments' flow", CONFIG, engine=FRAGMENTS)
 def _(t):
     for layer4 in (UDP(sport=1, dport=2), ICMP(id=9)):
         sent = fragments_of(FROM_CLIENT / IP(src=CLIENT4, dst=B11) / layer4 / DATA, IP, SIZES, 600)
@@ -141,7 +142,7 @@ def _(t):
 
 
 @case("fragments: what never gets its first one drops with its reason", CONFIG, tiers=("native", "xdp"),
-      why="takes longer than a live case waits")
+      why="takes longer than a live case waits", engine=FRAGMENTS)
 def _(t):
     t.send(nat4(700)[1][0]).drops("fragment_timeout")
     t.send(nat6(700)[2][0]).drops("fragment_timeout")

@@ -130,7 +130,8 @@ def _(t):
         ICMPv6TimeExceeded(code=0) / quoted(inner6, 1280 - 48))
 
 
-@case("ttl: no answer about an ICMP error; a ping is answered", CONFIG)
+@case("ttl: no answer about an ICMP error; a ping is answered", CONFIG,
+      engine="the engine finds that it may not answer")
 def _(t):
     inner = IP(src="10.20.0.1", dst="203.0.113.99") / UDP(sport=1, dport=2)
     t.send(FROM_CLIENT / IP(src=CLIENT4, dst="10.20.0.1", ttl=1) / ICMP(type=3, code=3) / quoted(inner)).drops("ttl_expired")

@@ -174,7 +174,7 @@ def _(t):
             t.wait(0.5)
 
 
-@case("policy: reject never answers a RST", REJECT)
+@case("policy: reject never answers a RST", REJECT, engine="the engine finds that it may not answer")
 def _(t):
     for flags in ("R", "RA"):
         t.send(FROM_CLIENT / IP(src=CLIENT4, dst=B11) / TCP(sport=4000, dport=23, flags=flags)).drops("policy")

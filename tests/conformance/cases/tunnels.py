@@ -17,6 +17,7 @@ services:
   - {{ name: web, vip: {VIP4}, protocol: tcp, ports: "80", backends: [{{ address: {B11}, port: 8080 }}] }}
   - {{ name: web6, vip: "{VIP6}", protocol: tcp, ports: "80", backends: [{{ address: "{B11_6}", port: 8080 }}] }}
 """
+TUNNEL = "the engine unwraps"
 INNER4 = IP(src=CLIENT4, dst=VIP4, tos=4) / TCP(sport=4000, dport=80, flags="S") / Raw(b"x")
 LEFT4 = to_backend(B11) / IP(src=CLIENT4, dst=B11, ttl=63, tos=4) / TCP(sport=4000, dport=8080, flags="S") / Raw(b"x")
 INNER6 = IPv6(src=CLIENT6, dst=VIP6, tc=4) / TCP(sport=4000, dport=80, flags="S") / Raw(b"x")
@@ -26,21 +27,21 @@ GUE4 = IP(src=ROUTER4, dst="172.16.0.10") / UDP(sport=50000, dport=6080)
 GUE6 = IPv6(src=ROUTER6, dst="100::10") / UDP(sport=50000, dport=6080)
 
 
-@case("tunnel: ipip, 4in4, 6in4, 4in6, 6in6", CONFIG)
+@case("tunnel: ipip, 4in4, 6in4, 4in6, 6in6", CONFIG, engine=TUNNEL)
 def _(t):
     for outer in (IPIP4, IPIP6):
         for inner, left in ((INNER4, LEFT4), (INNER6, LEFT6)):
             t.send(FROM_CLIENT / outer / inner).forwards(left)
 
 
-@case("tunnel: gue, either family in either", CONFIG)
+@case("tunnel: gue, either family in either", CONFIG, engine=TUNNEL)
 def _(t):
     for outer in (GUE4, GUE6):
         for inner, left in ((INNER4, LEFT4), (INNER6, LEFT6)):
             t.send(FROM_CLIENT / outer / Raw(raw(inner))).forwards(left)
 
 
-@case("tunnel: replies go back unwrapped, and the flow is one with packets that came without a tunnel", CONFIG)
+@case("tunnel: replies go back unwrapped, and the flow is one with packets that came without a tunnel", CONFIG, engine=TUNNEL)
 def _(t):
     t.send(FROM_CLIENT / IPIP4 / INNER4).forwards(LEFT4)
     t.send(from_backend(B11) / IP(src=B11, dst=CLIENT4) / TCP(sport=8080, dport=4000, flags="SA")).forwards(
@@ -48,7 +49,7 @@ def _(t):
     t.send(FROM_CLIENT / INNER4).forwards(LEFT4)
 
 
-@case("tunnel: managed traffic and a ping to the VIP inside", CONFIG)
+@case("tunnel: managed traffic and a ping to the VIP inside", CONFIG, engine=TUNNEL)
 def _(t):
     t.send(FROM_CLIENT / IPIP4 / IP(src=CLIENT4, dst=B12) / UDP(sport=1, dport=2)).forwards(
         to_backend(B12) / IP(src=CLIENT4, dst=B12, ttl=63) / UDP(sport=1, dport=2))
@@ -56,12 +57,12 @@ def _(t):
         TO_CLIENT / IP(src=VIP4, dst=CLIENT4) / ICMP(type="echo-reply", id=3))
 
 
-@case("tunnel: the outer time to live does not count, the inner one does", CONFIG)
+@case("tunnel: the outer time to live does not count, the inner one does", CONFIG, engine=TUNNEL)
 def _(t):
     t.send(FROM_CLIENT / IP(src=ROUTER4, dst="172.16.0.9", ttl=1) / INNER4).forwards(LEFT4)
 
 
-@case("tunnel: a tunnel in a tunnel drops as tunnel_nested", CONFIG)
+@case("tunnel: a tunnel in a tunnel drops as tunnel_nested", CONFIG, engine=TUNNEL)
 def _(t):
     for outer in (IPIP4, IPIP6):
         for inner in (IPIP4 / INNER4, IPIP6 / INNER6, GUE4 / Raw(raw(INNER4)), GUE6 / Raw(raw(INNER6))):
@@ -78,7 +79,7 @@ def _(t):
     t.send(FROM_CLIENT / IPv6(src=ROUTER6, dst="100::9") / TCP(dport=22)).passes()
 
 
-@case("tunnel: malformed inside drops with its reason", CONFIG)
+@case("tunnel: malformed inside drops with its reason", CONFIG, engine=TUNNEL)
 def _(t):
     t.send(FROM_CLIENT / IP(src=ROUTER4, dst="172.16.0.9", proto=4) / Raw(raw(INNER4)[:19])).drops("truncated")
     t.send(FROM_CLIENT / IP(src=ROUTER4, dst="172.16.0.9", proto=4) / Raw(raw(INNER4)[:30])).drops("ipv4_total_length")
