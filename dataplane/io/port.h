@@ -25,6 +25,8 @@ concept Port = requires(P port, const P constant, std::span<Frame> frames, const
     { port.flush() } -> std::same_as<void>;
     // The frame is not needed any more.
     { port.release(frame) } -> std::same_as<void>;
+    // To be called before poll() on descriptor(): nothing is left to do that poll() does not wait for.
+    { port.prepare_to_sleep() } -> std::same_as<void>;
     // Readable when a frame has arrived: for poll() by an idle worker. -1: this port can only be polled
     // busily.
     { constant.descriptor() } -> std::same_as<int>;

@@ -236,7 +236,8 @@ void Engine::process(std::span<Frame> batch) {
             state.hold(slot, batch[i], before);
         if (verdict_of(slot.word) != VERDICT_WAIT) state.count(slot, before);
         const pipeline_context& c = slot.context;
-        decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule};
+        const u32 length = before != nullptr ? before->length : c.length;
+        decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule, length};
     }
     released_ = state.released;
 }
@@ -277,7 +278,7 @@ size_t Engine::give_up() {
     for (size_t i = 0; i < count; i++) {
         const WaitingFrame& frame = state.taken[i];
         state.due_frames[i] = frame.frame;
-        decisions_[i] = {word, frame.port, 0, 0, 0, 0};
+        decisions_[i] = {word, frame.port, 0, 0, 0, 0, frame.length};
         count_verdict(port_counters_at(&state.s.tables, frame.port % NODE_PORTS), word, frame.length);
     }
     return count;

@@ -27,6 +27,7 @@ struct Decision {
     u32 service = 0;  // id + 1; 0: none
     u32 backend = 0;  // id + 1; 0: none
     u32 rule = 0;     // position + 1; 0: the default
+    u32 length = 0;   // bytes as received
 };
 
 // Next hops by the kernel's routes and neighbours.

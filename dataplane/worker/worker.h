@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A worker: one thread that polls its queues and runs its engine on what they hold.
+//
+// A template over its ports (dataplane/io/port.h), all of one kind and over the same buffers, so that a frame
+// received on one leaves by any other. The loop has no virtual call, lock or allocation; system calls only
+// where a port needs the kernel woken.
+#pragma once
+
+#include <poll.h>
+
+#include <array>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "dataplane/base/clock.h"
+#include "dataplane/io/host_path/host_path.h"
+#include "dataplane/io/port.h"
+#include "dataplane/worker/engine.h"
+#include "dataplane/worker/worker_thread.h"
+
+namespace sluice {
+
+// How a worker waits for work.
+enum class Polling : u8 {
+    adaptive,  // busily while there is some, asleep after `idle_ns` without
+    busy,      // never asleep
+    interrupt  // asleep whenever there is none
+};
+
+struct WorkerOptions {
+    std::string name = "worker";  // of the thread, 15 characters at most
+    std::optional<u32> core;      // to run on; empty: any
+    Polling polling = Polling::adaptive;
+    u32 batch = 64;        // frames taken from a port at once
+    u64 idle_ns = 50'000;  // adaptive: how long to poll in vain before sleeping
+};
+
+// Since the start. Written by the worker alone.
+struct WorkerStatistics {
+    u64 frames = 0;
+    u64 batches = 0;  // receptions of one frame or more
+    u64 polls = 0;    // rounds over all ports
+    u64 sleeps = 0;
+    u64 busy_ns = 0;  // in rounds that had frames
+    u64 total_ns = 0;
+    u64 host_path_refused = 0;  // passed frames that the host path did not take, or that had none
+    u64 transmit_refused = 0;   // frames that no port took, or for whose egress this worker has none
+};
+
+template <Port P>
+class Worker {
+public:
+    // `engine`, `counters` (the engine's port_counters, NODE_PORTS of them) and all ports outlive the worker.
+    Worker(Engine& engine, const node_state& node, struct port_counters* counters,
+           const WorkerOptions& options)
+        : engine_(engine), node_(node), counters_(counters), options_(options), frames_(options.batch) {}
+    ~Worker() { stop(); }
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    // Before start(). `device`: number of the port of the untagged interface that `port` drives a queue of.
+    // Several queues of one device may be added; frames leave by the first. `host` may be null: then passed
+    // frames are dropped as host_path_full.
+    void add_port(P& port, u8 device, HostPath* host) {
+        ports_.push_back({&port, host});
+        if (egress_[device % NODE_PORTS] == nullptr) egress_[device % NODE_PORTS] = &port;
+    }
+
+    Status start();
+    // Lets the round under way end, finishes what waits in the engine, and joins the thread. Idempotent.
+    void stop();
+
+    // Any thread.
+    WorkerStatistics statistics() const;
+
+    // The engine's; not for others.
+    void finish(Frame& frame, const Decision& decision);
+
+private:
+    struct Attached {
+        P* port;
+        HostPath* host;
+    };
+
+    void run();
+    u32 round(u64 now);
+    void sleep();
+    void transmit(Frame& frame, const Decision& decision);
+    void pass(Frame& frame, const Decision& decision);
+    void drop_after_all(const Decision& decision, u32 reason);
+    const Attached& ingress_of(const Frame& frame) const;
+
+    Engine& engine_;
+    const node_state& node_;
+    struct port_counters* counters_;
+    WorkerOptions options_;
+    std::vector<Attached> ports_;
+    std::array<P*, NODE_PORTS> egress_{};  // by device number
+    std::vector<Frame> frames_;
+    std::vector<pollfd> sleepers_;
+    u64 expired_at_ = 0;
+    WorkerThread thread_;
+    struct {
+        Counter frames, batches, polls, sleeps, busy_ns, total_ns, host_path_refused, transmit_refused;
+    } count_;
+};
+
+template <Port P>
+Status Worker<P>::start() {
+    if (ports_.empty()) return make_error("{}: expected one port at least", options_.name);
+    sleepers_.clear();
+    for (const Attached& attached : ports_) {
+        if (attached.port->descriptor() >= 0) sleepers_.push_back({attached.port->descriptor(), POLLIN, 0});
+    }
+    const bool pollable = sleepers_.size() == ports_.size();
+    if (!pollable) options_.polling = Polling::busy;
+    return thread_.start(options_.name, options_.core, [this] { run(); });
+}
+
+template <Port P>
+void Worker<P>::stop() {
+    thread_.stop();
+}
+
+template <Port P>
+void Worker<P>::run() {
+    sleepers_.push_back({thread_.wake_descriptor(), POLLIN, 0});
+    const u64 started = monotonic_ns();
+    u64 last_work = started;
+    while (!thread_.stopping()) {
+        const u64 now = monotonic_ns();
+        const u32 received = round(now);
+        const u64 after = monotonic_ns();
+        count_.total_ns.set(after - started);
+        if (received != 0) {
+            count_.busy_ns.add(after - now);
+            last_work = after;
+        } else if (options_.polling == Polling::interrupt ||
+                   (options_.polling == Polling::adaptive && after - last_work > options_.idle_ns)) {
+            sleep();
+        }
+    }
+    engine_.flush(monotonic_ns(), *this);
+    for (const Attached& attached : ports_) attached.port->flush();
+}
+
+// Every port once. The number of frames.
+template <Port P>
+u32 Worker<P>::round(u64 now) {
+    constexpr u64 expiry_ns = 10'000'000;
+    u32 sum = 0;
+    for (const Attached& attached : ports_) {
+        const u32 received = attached.port->receive(frames_);
+        if (received == 0) continue;
+        sum += received;
+        count_.batches.add(1);
+        engine_.run(std::span(frames_).first(received), now, *this);
+    }
+    if (now - expired_at_ > expiry_ns) {
+        expired_at_ = now;
+        if (engine_.waiting() != 0) engine_.expire(now, *this);
+    }
+    for (const Attached& attached : ports_) attached.port->flush();
+    count_.polls.add(1);
+    count_.frames.add(sum);
+    return sum;
+}
+
+// Until a frame arrives, stop() is called, or something may have expired.
+template <Port P>
+void Worker<P>::sleep() {
+    constexpr int idle_ms = 100;
+    constexpr int waiting_ms = 10;
+    for (const Attached& attached : ports_) attached.port->prepare_to_sleep();
+    count_.sleeps.add(1);
+    poll(sleepers_.data(), sleepers_.size(), engine_.waiting() != 0 ? waiting_ms : idle_ms);
+}
+
+template <Port P>
+const typename Worker<P>::Attached& Worker<P>::ingress_of(const Frame& frame) const {
+    for (const Attached& attached : ports_) {
+        if (attached.port->ifindex() == frame.ifindex) return attached;
+    }
+    return ports_.front();
+}
+
+// The engine has counted the packet as forwarded, rejected or passed; it ends as a drop instead.
+template <Port P>
+void Worker<P>::drop_after_all(const Decision& decision, u32 reason) {
+    struct port_counters& counters = counters_[decision.port % NODE_PORTS];
+    const u32 verdict = verdict_of(decision.word) % VERDICT_ROWS;
+    counters.packets[verdict]--;
+    counters.bytes[verdict] -= decision.length;
+    counters.packets[VERDICT_DROP]++;
+    counters.bytes[VERDICT_DROP] += decision.length;
+    counters.drops[reason]++;
+}
+
+template <Port P>
+void Worker<P>::transmit(Frame& frame, const Decision& decision) {
+    P* const port = egress_[node_.ports[decision.egress % NODE_PORTS].device % NODE_PORTS];
+    if (port != nullptr && port->send(frame)) return;
+    count_.transmit_refused.add(1);
+    drop_after_all(decision, REASON_TRANSMIT_FULL);
+    ports_.front().port->release(frame);
+}
+
+template <Port P>
+void Worker<P>::pass(Frame& frame, const Decision& decision) {
+    const Attached& ingress = ingress_of(frame);
+    if (ingress.host == nullptr || !ingress.host->deliver(frame)) {
+        count_.host_path_refused.add(1);
+        drop_after_all(decision, REASON_HOST_PATH_FULL);
+    }
+    ingress.port->release(frame);
+}
+
+template <Port P>
+void Worker<P>::finish(Frame& frame, const Decision& decision) {
+    switch (verdict_of(decision.word)) {
+        case VERDICT_FORWARD:
+        case VERDICT_REJECT: return transmit(frame, decision);
+        case VERDICT_PASS: return pass(frame, decision);
+        default: ports_.front().port->release(frame);
+    }
+}
+
+template <Port P>
+WorkerStatistics Worker<P>::statistics() const {
+    return {count_.frames.get(),
+            count_.batches.get(),
+            count_.polls.get(),
+            count_.sleeps.get(),
+            count_.busy_ns.get(),
+            count_.total_ns.get(),
+            count_.host_path_refused.get(),
+            count_.transmit_refused.get()};
+}
+
+}  // namespace sluice
