@@ -8,12 +8,6 @@
 
 SHARED_BEGIN
 
-enum { POLICY_DIMENSIONS = 8, POLICY_FIRST_LINE_WORDS = 8 - POLICY_SUMMARY_WORDS };
-
-struct policy_rows {
-    u32 line[POLICY_DIMENSIONS];  // first line of the dimension's row
-};
-
 SHARED u32 policy_protocol_row(const struct pipeline* s, const struct image_policy* policy) {
     const struct pipeline_context* c = s->context;
     u32 index = c->h.protocol;
@@ -33,26 +27,38 @@ SHARED u32 policy_port_row(const struct pipeline* s, const struct image_policy* 
     return image_u16(&s->tables, table, port);
 }
 
-SHARED void policy_rows_of(struct pipeline* s, const struct image_policy* policy, struct policy_rows* rows) {
-    const struct pipeline_context* c = s->context;
-    const struct image_lpm* sources = image_lpm_of(&s->tables, LPM_SOURCE);
-    rows->line[0] = sources ? image_lpm_find(&s->tables, sources, &c->h.source) : 0;
-    rows->line[1] = c->policy_destination_row;
-    rows->line[2] = policy_protocol_row(s, policy);
-    rows->line[3] = policy_port_row(s, policy, policy->destination_ports, c->h.destination_port);
-    rows->line[4] = policy_port_row(s, policy, policy->source_ports, c->h.source_port);
-    rows->line[5] = policy->dscp ? image_u16(&s->tables, policy->dscp, c->h.tos >> 2) : 0;
-    rows->line[6] = policy->ports ? image_u16(&s->tables, policy->ports, c->port) : 0;
-    rows->line[7] = c->policy_service_row;
-    for (u32 i = 0; i < POLICY_DIMENSIONS; i++)
-        rows->line[i] = policy->rows + rows->line[i] * policy->row_lines;
+// One more row to AND; row 0, every bit set, need not be.
+SHARED void policy_add_row(struct pipeline_context* c, const struct image_policy* policy, u32 row) {
+    u32 count = *(volatile u32*)&c
+                     ->policy_row_count;  // by memory: how many there are must not split the verifier's view
+    if (!row) return;
+    c->policy_rows[count & (POLICY_DIMENSIONS - 1)] = policy->rows + row * policy->row_lines;
+    c->policy_row_count = count + 1;
 }
 
-// AND over all dimensions of word INDEX of their rows (summary words first).
-SHARED u64 policy_and(const struct pipeline* s, const struct policy_rows* rows, u32 index) {
+SHARED void policy_rows_of(struct pipeline* s, const struct image_policy* policy) {
+    struct pipeline_context* c = s->context;
+    const struct image_lpm* sources = image_lpm_of(&s->tables, LPM_SOURCE);
+    c->policy_rows[0] = policy->rows;
+    c->policy_row_count = 0;
+    policy_add_row(c, policy, sources ? image_lpm_find(&s->tables, sources, &c->h.source) : 0);
+    policy_add_row(c, policy, c->policy_destination_row);
+    policy_add_row(c, policy, policy_protocol_row(s, policy));
+    policy_add_row(c, policy, policy_port_row(s, policy, policy->destination_ports, c->h.destination_port));
+    policy_add_row(c, policy, policy_port_row(s, policy, policy->source_ports, c->h.source_port));
+    policy_add_row(c, policy, policy->dscp ? image_u16(&s->tables, policy->dscp, c->h.tos >> 2) : 0);
+    policy_add_row(c, policy, policy->ports ? image_u16(&s->tables, policy->ports, c->port) : 0);
+    policy_add_row(c, policy, c->policy_service_row);
+    if (!c->policy_row_count) c->policy_row_count = 1;
+}
+
+// AND over all rows of their word INDEX (summary words first).
+SHARED u64 policy_and(const struct pipeline* s, u32 index) {
+    const struct pipeline_context* c = s->context;
     u64 all = ~0ULL;
     for (u32 i = 0; i < POLICY_DIMENSIONS; i++) {
-        const struct image_line* line = image_line_at(&s->tables, rows->line[i] + index / 8);
+        if (i >= *(const volatile u32*)&c->policy_row_count) break;
+        const struct image_line* line = image_line_at(&s->tables, c->policy_rows[i] + index / 8);
         if (!line) return 0;
         all &= line->word[index & 7];
     }
@@ -67,22 +73,21 @@ SHARED u64 policy_valid(u32 index, u32 count) {
 }
 
 // Position + 1 of the first rule that matches; 0: none does.
-SHARED u32 policy_match(const struct pipeline* s, const struct image_policy* policy,
-                        const struct policy_rows* rows) {
+SHARED u32 policy_match(const struct pipeline* s, const struct image_policy* policy) {
     u32 count = policy->rule_count;
     u32 words = policy->words;
     u32 group = 0;
-    u64 candidates = policy_and(s, rows, 0);
+    u64 candidates = policy_and(s, 0);
     for (u32 step = 0; step < (u32)POLICY_MAX_WORDS + (u32)POLICY_SUMMARY_WORDS; step++) {
         if (!candidates) {
             group = forget(&s->tables, group + 1);
             if (group >= POLICY_SUMMARY_WORDS || group * 64 >= words) return 0;
-            candidates = policy_and(s, rows, group);
+            candidates = policy_and(s, group);
             continue;
         }
         u32 word = group * 64 + lowest_bit(candidates);
         if (word >= words) return 0;
-        u64 bits = policy_and(s, rows, POLICY_SUMMARY_WORDS + word) & policy_valid(word, count);
+        u64 bits = policy_and(s, POLICY_SUMMARY_WORDS + word) & policy_valid(word, count);
         if (bits) return word * 64 + lowest_bit(bits) + 1;
         candidates &= candidates - 1;
     }
@@ -127,9 +132,8 @@ SHARED u32 stage_policy(struct pipeline* s) {
     c->rule = 0;
     if (c->direction) return 0;  // a stateless service's reply
     if (policy->words) {
-        struct policy_rows rows;
-        policy_rows_of(s, policy, &rows);
-        c->rule = policy_match(s, policy, &rows);
+        policy_rows_of(s, policy);
+        c->rule = policy_match(s, policy);
     }
     if (c->rule) {
         const struct image_rule* rule = rule_record(s, c->rule);

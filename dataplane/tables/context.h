@@ -9,6 +9,8 @@
 
 SHARED_BEGIN
 
+enum { POLICY_DIMENSIONS = 8 };
+
 // Where a flow was found, or is being written.
 struct flow_place {
     u32 index;
@@ -57,6 +59,8 @@ struct pipeline_context {
     struct flow_place place;        // of the packet's flow
     struct flow_place alias_place;  // of its alias
     struct flow_place other_place;
+    u32 policy_rows[POLICY_DIMENSIONS];  // first lines of the rows that the packet's fields select
+    u32 policy_row_count;
     u32 forgotten;  // see forget() in bpf/maps.h
     struct next_hop hop;
     // The chosen backend, of a new flow

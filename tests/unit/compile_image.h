@@ -72,9 +72,8 @@ inline u32 match(const Snapshot& snapshot, const naive::Packet& packet) {
     s.tables = tables_of(snapshot.lines);
     s.context = &context;
     if (header.policy.words == 0) return 0;
-    struct policy_rows rows {};
-    policy_rows_of(&s, &header.policy, &rows);
-    return policy_match(&s, &header.policy, &rows);
+    policy_rows_of(&s, &header.policy);
+    return policy_match(&s, &header.policy);
 }
 
 // eth0 (1), its sub-interface eth0.200 (2) and eth1 (3).
