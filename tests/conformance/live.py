@@ -140,7 +140,7 @@ control: {{ socket: {directory}/sluice.sock }}
 state: {{ bpffs: {self.pins} }}
 """)
         with open(self.directory / "log", "wb") as log:
-            self.process = subprocess.Popen(["nsenter", f"--net=/run/netns/{namespace}", program, "--config", path],
+            self.process = subprocess.Popen(["nsenter", f"--net=/run/netns/{namespace}", program, "--config", path, "--detach"],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._wait_until_ready()
 
@@ -179,7 +179,7 @@ state: {{ bpffs: {self.pins} }}
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        shutil.rmtree(self.pins, ignore_errors=True)  # a daemon that stops leaves its programs forwarding
+        shutil.rmtree(self.pins, ignore_errors=True)  # of one that was killed
 
 
 class LiveExecutor:
