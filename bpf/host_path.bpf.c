@@ -2,7 +2,7 @@
 // On the ingress of a TAP device: every frame goes on as if the device it stands in for had received it.
 #include "dataplane/packet/target.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "GPL v2";
 
 const volatile u32 device = 0;  // ifindex, set before the program is loaded
 

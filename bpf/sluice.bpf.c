@@ -2,7 +2,7 @@
 #include "bpf/trace_sample.h"
 #include "dataplane/pipeline/pipeline.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "GPL v2";
 
 SHARED int hand_over(struct xdp_md* xdp, struct pipeline* s, u32* word) {
     u32 device = port_of(s, s->context->port)->device;

@@ -5,7 +5,7 @@
 // subtract.
 #include "dataplane/packet/headers.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "GPL v2";
 
 enum { TEMPLATE = 128 };
 
