@@ -106,6 +106,8 @@ def compare(program, config, frames, directory):
     timed = [(number / 1000, frame) for number, frame in enumerate(frames)]
     native_verdicts, native_frames = run(program, "native", config, timed, directory)
     xdp_verdicts, xdp_frames = run(program, "xdp", config, timed, directory)
+    if not any(verdict["tier"] == "xdp" for verdict in xdp_verdicts):
+        raise Mismatch("no packet was decided by the XDP program")
     return verdict_differences(timed, native_verdicts, xdp_verdicts) or frame_differences(native_frames, xdp_frames)
 
 
