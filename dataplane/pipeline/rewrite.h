@@ -7,10 +7,14 @@
 
 SHARED_BEGIN
 
-// DSCP (RFC 2474) into the TOS byte or traffic class; the two ECN bits stay.
+// The TOS byte or traffic class with a DSCP (RFC 2474); the two ECN bits stay.
+SHARED u8 tos_marked(const struct pipeline_context* c, u8 dscp) {
+    return (u8)((u8)(dscp << 2) | (c->h.tos & 3));
+}
+
 SHARED void rewrite_dscp(struct pipeline* s, u8 dscp) {
     struct pipeline_context* c = s->context;
-    u8 tos = (u8)(dscp << 2) | (c->h.tos & 3);
+    u8 tos = tos_marked(c, dscp);
     if (c->h.family == 4) {
         struct ipv4_header* ip = (struct ipv4_header*)packet_at(&s->packet, c->h.l3, sizeof *ip);
         if (!ip) return;
@@ -158,8 +162,12 @@ SHARED u32 stage_rewrite(struct pipeline* s) {
     bool nat = c->mode == MODE_NAT || c->mode == MODE_FULLNAT;
     if (UNLIKELY(nat && c->h.protocol == PROTOCOL_SCTP && !packet_sum_is_possible()))
         return punt(PUNT_CHECKSUM);
-    if (UNLIKELY(s->ref.flow->flags & FLOW_SET_DSCP) && !c->direction) rewrite_dscp(s, flow_dscp(s));
-    if (c->mode == MODE_DSR_IPIP || c->mode == MODE_DSR_GUE) return rewrite_encapsulate_apart(s);
+    bool marked = (s->ref.flow->flags & FLOW_SET_DSCP) && !c->direction;
+    if (c->mode == MODE_DSR_IPIP || c->mode == MODE_DSR_GUE) {
+        if (UNLIKELY(marked)) c->h.tos = tos_marked(c, flow_dscp(s));  // outside only: the inner packet stays
+        return rewrite_encapsulate_apart(s);
+    }
+    if (UNLIKELY(marked)) rewrite_dscp(s, flow_dscp(s));
     if (nat) {
         u32 word = translate(s);
         if (word) return word;

@@ -169,8 +169,8 @@ def _(t):
         TO_CLIENT / IP(src=VIP4, dst=CLIENT4, ttl=63, tos=8) / UDP(sport=5060, dport=4000))
 
 
-@case("set_dscp: in a tunnel the packet is marked inside and out", MARKS)
+@case("set_dscp: in a tunnel the outer header is marked, the inner packet stays as it was", MARKS)
 def _(t):
-    marked = IP(src=CLIENT4, dst="192.0.2.11", tos=46 << 2 | 1) / UDP(sport=4000, dport=5060)
+    marked = IP(src=CLIENT4, dst="192.0.2.11", tos=1) / UDP(sport=4000, dport=5060)
     t.send(FROM_CLIENT / IP(src=CLIENT4, dst="192.0.2.11", tos=1) / UDP(sport=4000, dport=5060)).forwards(
         to_backend(B11) / IP(src="172.16.0.1", dst=B11, id=0, tos=46 << 2 | 1) / marked)
