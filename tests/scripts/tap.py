@@ -12,6 +12,13 @@ class TapResult(unittest.TestResult):
     def addSuccess(self, test):
         self._line("ok", test)
 
+    def addSubTest(self, test, subtest, error):
+        super().addSubTest(test, subtest, error)
+        if error is not None:
+            self._line("not ok", subtest)
+            told = self.failures if issubclass(error[0], test.failureException) else self.errors
+            print("\n".join("# " + line for line in told[-1][1].splitlines()))
+
     def addSkip(self, test, reason):
         self._line("ok", test, f" # SKIP {reason}")
 

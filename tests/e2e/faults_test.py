@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong around the daemon: interfaces, tables, bpffs, other programs."""
+
+import pathlib
+
+import programs
+from case import LabCase, for_each_tier, main
+from daemon import service
+from topology import VIP4, run, wait_until
+from traffic import UdpStream
+
+PASS_PROGRAM = """
+#define SEC(name) __attribute__((section(name), used))
+SEC("xdp") int other_pass(void *context) { return 2; }
+char _license[] SEC("license") = "GPL";
+"""
+
+
+class Faults:
+    def web(self, lab, config=None, **options):
+        for backend in lab.backends:
+            programs.nginx(backend)
+        return self.start_daemon(lab, {"services": [service(lab)], **(config or {})}, **options)
+
+    def seen(self, lab, number=16):
+        return {programs.curl(lab.client, VIP4, check=False, timeout=1) for _ in range(number)}
+
+    def test_an_interface_that_vanishes_and_comes_back_is_served_again(self):
+        lab = self.make_lab()
+        daemon = self.web(lab)
+        self.assertEqual(len(self.seen(lab)), 2)
+        lab.node.ip("link", "del", "be2")
+        wait_until(lambda: daemon.interface("be2")["ifindex"] == 0, "status shows that be2 is gone")
+        self.assertEqual(daemon.metrics().sum("sluice_interface_up", interface="be2"), 0)
+        backend = lab.backends[1]
+        lab.wire(backend.namespace, "be2", backend.address4, backend.address6, "10.0.2.1", "2001:db8:2::1")
+        wait_until(lambda: daemon.tier("be2", self.tier)["active"], "be2 is served again", 10)
+        lab.resolve()
+        self.assertEqual({answer.split(" client")[0] for answer in self.seen(lab, 24)}, {"backend 1", "backend 2"})
+
+    def test_an_interface_that_is_not_there_at_start_is_served_when_it_comes(self):
+        lab = self.make_lab()
+        lab.node.ip("link", "del", "be2")
+        daemon = self.make_daemon(lab, {"services": [service(lab)]}).launch()
+        wait_until(lambda: daemon.socket.exists() and daemon.ctl("status", check=False).returncode == 0, "sluiced answers", 20)
+        self.assertEqual(daemon.interface("be2")["ifindex"], 0)
+        backend = lab.backends[1]
+        lab.wire(backend.namespace, "be2", backend.address4, backend.address6, "10.0.2.1", "2001:db8:2::1")
+        wait_until(lambda: daemon.tier("be2", self.tier)["active"], "be2 is served", 10)
+        wait_until(lambda: daemon.http("/readyz")[0] == 200, "sluiced is ready")
+
+    def test_a_changed_mtu_shows_and_is_used(self):
+        lab = self.make_lab(backends=1)
+        daemon = self.web(lab)
+        lab.node.ip("link", "set", "be1", "mtu", "1300")
+        wait_until(lambda: daemon.interface("be1")["mtu"] == 1300, "status shows the new MTU")
+        sent = programs.curl(lab.client, VIP4, 80, "/", "--data-binary", "x" * 100_000, "-o", "/dev/null", "-w", "%{http_code}")
+        self.assertEqual(sent, "200")
+
+    def test_a_full_flow_table_still_forwards_and_counts_what_it_replaced(self):
+        lab = self.make_lab(backends=1)
+        tables = {"flows": 1024, "sources": 64, "services": 64, "backends": 64, "fragments": 64}
+        udp = [service(lab, protocol="udp", ports="9000")]
+        daemon = self.start_daemon(lab, {"services": udp, "tables": tables})
+        with UdpStream(lab, flows=4000) as stream:
+            self.assertEqual(stream.send(12_000), 12_000)
+        metrics = daemon.metrics()
+        self.assertEqual(metrics.sum("sluice_flow_table_capacity"), 1024)
+        self.assertGreater(metrics.sum("sluice_flows_evicted_total"), 4000 - 1024 - 1)
+
+    def test_without_bpffs_one_is_mounted(self):
+        lab = self.make_lab(backends=1)
+        place = lab.home / "own" / "sluice"
+        self.addCleanup(run, "umount", "-l", place, check=False)
+        daemon = self.web(lab, {"state": {"bpffs": str(place)}})
+        self.assertEqual(run("stat", "-f", "-c", "%T", place).stdout.strip(), "bpf_fs")
+        self.assertEqual(len(self.seen(lab, 3)), 1)
+        daemon.stop()
+
+    def test_where_bpffs_cannot_be_the_reason_is_told_and_the_host_left_alone(self):
+        lab = self.make_lab(backends=1)
+        (lab.home / "file").write_text("in the way")
+        daemon = self.make_daemon(lab, {"services": [service(lab)], "state": {"bpffs": str(lab.home / "file" / "sluice")}})
+        daemon.launch()
+        wait_until(lambda: daemon.socket.exists() and daemon.ctl("status", check=False).returncode == 0, "sluiced answers", 20)
+        self.assertIn(str(lab.home / "file"), daemon.tier("cl0", self.tier)["reason"])
+        self.assertEqual(daemon.http("/readyz")[0], 503)
+        self.assertTrue(daemon.metrics().has("sluice_tier_refused", interface="cl0", tier=self.tier))
+        self.assertEqual(programs.ping(lab.client, "198.51.100.1")[0], 3)
+
+    def test_another_xdp_program_is_left_alone_and_named(self):
+        lab = self.make_lab(backends=1)
+        source, program = lab.home / "other.c", lab.home / "other.o"
+        source.write_text(PASS_PROGRAM)
+        run("clang-14", "-target", "bpf", "-O2", "-c", source, "-o", program)
+        lab.node.ip("link", "set", "dev", "cl0", "xdp", "obj", program, "sec", "xdp")
+        before = lab.program_id("cl0")
+        daemon = self.make_daemon(lab, {"services": [service(lab)]}).launch()
+        wait_until(lambda: daemon.socket.exists() and daemon.ctl("status", check=False).returncode == 0, "sluiced answers", 20)
+        self.assertEqual(lab.program_id("cl0"), before)
+        tier = daemon.tier("cl0", self.tier)
+        self.assertFalse(tier["active"])
+        self.assertNotEqual(tier["reason"], "")
+        self.assertTrue(daemon.tier("be1", self.tier)["active"])
+        self.assertEqual(programs.ping(lab.client, "198.51.100.1")[0], 3)
+
+    def test_requirements_that_are_not_met_stop_the_start(self):
+        lab = self.make_lab(backends=1)
+        status, log = self.make_daemon(lab, require=["af_xdp_zero_copy"]).refused()
+        self.assertEqual(status, 1)
+        self.assertIn("require af_xdp_zero_copy", log)
+
+
+class Overlap(LabCase):
+    def test_a_dispatchers_other_program_runs_beside_sluices(self):
+        lab = self.make_lab(backends=1)
+        if not programs.has_program(lab.node, "xdp-loader"):
+            self.skipTest("no xdp-loader here (package xdp-tools)")
+        found = [path for path in (pathlib.Path("/usr/lib/x86_64-linux-gnu/bpf/xdpfilt_alw_all.o"),
+                                   pathlib.Path("/usr/lib/bpf/xdpfilt_alw_all.o")) if path.exists()]
+        if not found:
+            self.skipTest("no XDP object with dispatcher metadata here (package xdp-tools)")
+        daemon_environment = {"LIBXDP_BPFFS": str(lab.bpffs)}
+        loader = lab.node.spawn("xdp-loader", "load", "cl0", found[0], "--prog-name", "xdpfilt_alw_all",
+                                env=daemon_environment)
+        if loader.wait(20):
+            self.skipTest(f"xdp-loader cannot load its program here: {loader.log.read_text()[-200:]}")
+        for backend in lab.backends:
+            programs.nginx(backend)
+        daemon = self.start_daemon(lab, {"services": [service(lab)]})
+        self.assertTrue(daemon.tier("cl0", "xdp")["active"])
+        status = lab.node.spawn("xdp-loader", "status", "cl0", env=daemon_environment)
+        status.wait(20)
+        shown = status.log.read_text()
+        self.assertIn("xdpfilt_alw_all", shown)
+        self.assertIn("sluice_xdp", shown)
+        self.assertIsNotNone(programs.curl(lab.client, VIP4))
+
+
+for_each_tier(globals(), Faults)
+
+if __name__ == "__main__":
+    main()
