@@ -61,10 +61,17 @@ Json interface_json(const InterfaceReport& interface, const std::vector<TrafficR
     for (const TrafficReport& each : traffic) {
         if (each.interface == interface.name) counters[each.tier] = counters_json(each.counters);
     }
-    return {{"name", interface.name},   {"port", interface.port}, {"ifindex", interface.ifindex},
-            {"vlan", interface.vlan},   {"mac", interface.mac},   {"mtu", interface.mtu},
-            {"up", interface.up},       {"addresses", interface.addresses},
-            {"tiers", tiers},           {"queues", queues},       {"traffic", counters}};
+    return {{"name", interface.name},
+            {"port", interface.port},
+            {"ifindex", interface.ifindex},
+            {"vlan", interface.vlan},
+            {"mac", interface.mac},
+            {"mtu", interface.mtu},
+            {"up", interface.up},
+            {"addresses", interface.addresses},
+            {"tiers", tiers},
+            {"queues", queues},
+            {"traffic", counters}};
 }
 
 Json flow_table_json(const FlowTableReport& flows) {
@@ -96,7 +103,9 @@ Json workers_json(const Report& report) {
                            {"idle_seconds", static_cast<double>(worker.idle_ns) / 1e9},
                            {"batches", worker.batches},
                            {"frames", worker.frames},
-                           {"waiting", worker.waiting}});
+                           {"sleeps", worker.sleeps},
+                           {"transmit_refused", worker.transmit_refused},
+                           {"host_path_refused", worker.host_path_refused}});
     }
     return workers;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the daemon tells about itself: plain data, read at one moment, out of which the API, the metrics and sluicectl
-// are served. Everything in it was measured; what is not known is absent.
+// What the daemon tells about itself: plain data, read at one moment, out of which the API, the metrics and
+// sluicectl are served. Everything in it was measured; what is not known is absent.
 #pragma once
 
 #include <array>
@@ -78,11 +78,13 @@ struct RuleReport {
 struct WorkerReport {
     u32 id = 0;
     std::optional<u32> core;
-    u64 busy_ns = 0;   // in batches that held frames
-    u64 idle_ns = 0;   // looking for frames in vain, or asleep
-    u64 batches = 0;   // that held frames
+    u64 busy_ns = 0;  // in batches that held frames
+    u64 idle_ns = 0;  // looking for frames in vain, or asleep
+    u64 sleeps = 0;
+    u64 batches = 0;  // that held frames
     u64 frames = 0;
-    u64 waiting = 0;   // frames held for a neighbour or for fragments
+    u64 transmit_refused = 0;   // frames that no ring took
+    u64 host_path_refused = 0;  // frames for the host that it did not take
 };
 
 struct FlowTableReport {
@@ -151,8 +153,8 @@ struct FlowReport {
     std::string service;    // empty: managed traffic
     std::string mode;
     std::string state;
-    std::string rule;  // of the snapshot in force; empty: decided under another one
-    double idle = 0;   // seconds
+    std::string rule;              // of the snapshot in force; empty: decided under another one
+    double idle = 0;               // seconds
     std::array<u64, 2> packets{};  // from the initiator, from the responder
     std::array<u64, 2> bytes{};
 };

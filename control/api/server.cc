@@ -103,13 +103,15 @@ void put_log_level(Provider& provider, const Request& request, Response& respons
 
 Status prepare_path(const std::string& path) {
     if (path.size() >= sizeof(sockaddr_un::sun_path))
-        return make_error("control.socket: {}: expected at most {} characters", path, sizeof(sockaddr_un::sun_path) - 1);
+        return make_error("control.socket: {}: expected at most {} characters", path,
+                          sizeof(sockaddr_un::sun_path) - 1);
     std::error_code error;
     const auto folder = std::filesystem::path(path).parent_path();
     if (!folder.empty()) std::filesystem::create_directories(folder, error);
     struct stat there {};
     if (lstat(path.c_str(), &there) != 0) return {};
-    if (!S_ISSOCK(there.st_mode)) return make_error("control.socket: {}: expected no file but a socket there", path);
+    if (!S_ISSOCK(there.st_mode))
+        return make_error("control.socket: {}: expected no file but a socket there", path);
     if (unlink(path.c_str()) != 0) return system_error(errno, "control.socket: {}", path);
     return {};
 }
@@ -132,7 +134,8 @@ void Server::routes(Provider& provider) {
     http_->Post("/v1/reload", [&provider](const Request&, Response& response) {
         finish(response, provider.reload(), 422);
     });
-    http_->Get("/v1/trace", [&provider](const Request&, Response& response) { get_trace(provider, response); });
+    http_->Get("/v1/trace",
+               [&provider](const Request&, Response& response) { get_trace(provider, response); });
     http_->Put("/v1/trace", [&provider](const Request& request, Response& response) {
         put_trace(provider, request, response);
     });
@@ -140,7 +143,8 @@ void Server::routes(Provider& provider) {
         put_log_level(provider, request, response);
     });
     http_->set_error_handler([](const Request& request, Response& response) {
-        if (response.body.empty()) refuse(response, response.status, "no such request: " + request.method + " " + request.path);
+        if (response.body.empty())
+            refuse(response, response.status, "no such request: " + request.method + " " + request.path);
     });
 }
 

@@ -18,8 +18,8 @@ namespace sluice::api {
 
 class Server {
 public:
-    // Listens on `path`, replacing a socket that nobody answers on: the caller holds the node's lock. `provider`
-    // outlives the server.
+    // Listens on `path`, replacing a socket that nobody answers on: the caller holds the node's lock.
+    // `provider` outlives the server.
     static Result<std::unique_ptr<Server>> start(const std::string& path, Provider& provider);
     ~Server();  // removes the socket
     Server(const Server&) = delete;

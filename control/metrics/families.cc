@@ -23,8 +23,8 @@ void single(Families& out, FamilyBuilder builder, auto value) {
 
 void traffic(const Report& report, Families& out) {
     auto received = FamilyBuilder::counter("sluice_received_packets_total", "Packets that a tier received.");
-    auto received_bytes =
-        FamilyBuilder::counter("sluice_received_bytes_total", "Bytes of them, Ethernet header included, FCS not.");
+    auto received_bytes = FamilyBuilder::counter("sluice_received_bytes_total",
+                                                 "Bytes of them, Ethernet header included, FCS not.");
     auto packets = FamilyBuilder::counter("sluice_packets_total", "Packets by verdict.");
     auto bytes = FamilyBuilder::counter("sluice_bytes_total", "Bytes by verdict, as received.");
     auto drops = FamilyBuilder::counter("sluice_drops_total", "Packets dropped, by reason.");
@@ -44,7 +44,8 @@ void traffic(const Report& report, Families& out) {
         }
         for (u32 i = 1; i < REASON_COUNT; ++i)
             drops.add(with("reason", api::reason_name(i)), each.counters.drops[i]);
-        for (u32 i = 1; i < PUNT_COUNT; ++i) punts.add(with("kind", api::punt_name(i)), each.counters.punts[i]);
+        for (u32 i = 1; i < PUNT_COUNT; ++i)
+            punts.add(with("kind", api::punt_name(i)), each.counters.punts[i]);
     }
     for (FamilyBuilder* family : {&received, &received_bytes, &packets, &bytes, &drops, &punts})
         out.push_back(family->take());
@@ -52,9 +53,10 @@ void traffic(const Report& report, Families& out) {
 
 void tiers(const Report& report, Families& out) {
     auto active = FamilyBuilder::gauge("sluice_tier_active", "1 for each tier that serves an interface.");
-    auto refused = FamilyBuilder::gauge("sluice_tier_refused",
-                                        "1 for each tier, or better mode of it, that an interface does without.");
-    auto up = FamilyBuilder::gauge("sluice_interface_up", "Whether the interface is there, up, and has carrier.");
+    auto refused = FamilyBuilder::gauge(
+        "sluice_tier_refused", "1 for each tier, or better mode of it, that an interface does without.");
+    auto up =
+        FamilyBuilder::gauge("sluice_interface_up", "Whether the interface is there, up, and has carrier.");
     for (const api::InterfaceReport& interface : report.interfaces) {
         up.add({{"interface", interface.name}}, interface.up ? 1 : 0);
         for (const api::TierReport& tier : interface.tiers) {
@@ -72,22 +74,30 @@ void flow_table(const Report& report, Families& out) {
     auto live = FamilyBuilder::gauge("sluice_flows", "Live flows by state, as of the last sweep.");
     for (u32 i = 0; i <= STATE_OTHER; ++i) live.add({{"state", api::state_name(i)}}, flows.live[i]);
     out.push_back(live.take());
-    single(out, FamilyBuilder::gauge("sluice_flow_table_capacity", "Slots of the flow table."), flows.capacity);
+    single(out, FamilyBuilder::gauge("sluice_flow_table_capacity", "Slots of the flow table."),
+           flows.capacity);
     single(out, FamilyBuilder::gauge("sluice_flow_aliases", "Slots that hold the key of a flow's replies."),
            flows.aliases);
     const struct worker_counters& c = flows.counters;
     single(out, FamilyBuilder::counter("sluice_flows_created_total", "Flows entered."), c.flows_created);
     single(out, FamilyBuilder::counter("sluice_flows_evicted_total", "Live flows replaced in full buckets."),
            c.flows_evicted);
-    single(out, FamilyBuilder::counter("sluice_flows_reclaimed_total", "Expired flows replaced before the sweep."),
+    single(out,
+           FamilyBuilder::counter("sluice_flows_reclaimed_total", "Expired flows replaced before the sweep."),
            c.flows_reclaimed);
-    single(out, FamilyBuilder::counter("sluice_flows_expired_total", "Flows removed by the sweep."), flows.expired);
-    single(out, FamilyBuilder::counter("sluice_flows_busy_total", "Inserts given up: other writers held the slots."),
-           c.flows_busy);
-    single(out, FamilyBuilder::counter("sluice_flow_repairs_total", "Slots freed that a crashed writer had locked."),
-           flows.repaired);
+    single(out, FamilyBuilder::counter("sluice_flows_expired_total", "Flows removed by the sweep."),
+           flows.expired);
+    single(
+        out,
+        FamilyBuilder::counter("sluice_flows_busy_total", "Inserts given up: other writers held the slots."),
+        c.flows_busy);
+    single(
+        out,
+        FamilyBuilder::counter("sluice_flow_repairs_total", "Slots freed that a crashed writer had locked."),
+        flows.repaired);
     single(out, FamilyBuilder::counter("sluice_trace_events_total", "Packets sampled."), c.trace_events);
-    single(out, FamilyBuilder::counter("sluice_trace_lost_total", "Samples that found no room."), c.trace_lost);
+    single(out, FamilyBuilder::counter("sluice_trace_lost_total", "Samples that found no room."),
+           c.trace_lost);
 }
 
 void services(const Report& report, Families& out) {
@@ -126,7 +136,8 @@ struct XskColumn {
 constexpr XskColumn xsk_columns[] = {
     {"sluice_xsk_received_packets_total", "Frames received on the XDP socket.", &XskStatistics::received},
     {"sluice_xsk_sent_packets_total", "Frames put on its transmit ring.", &XskStatistics::sent},
-    {"sluice_xsk_transmit_full_total", "Frames its transmit ring had no room for.", &XskStatistics::transmit_full},
+    {"sluice_xsk_transmit_full_total", "Frames its transmit ring had no room for.",
+     &XskStatistics::transmit_full},
     {"sluice_xsk_rx_dropped_total", "XDP_STATISTICS: dropped for other reasons.", &XskStatistics::rx_dropped},
     {"sluice_xsk_rx_ring_full_total", "XDP_STATISTICS: receive ring full.", &XskStatistics::rx_ring_full},
     {"sluice_xsk_rx_fill_ring_empty_total", "XDP_STATISTICS: no buffer to receive into.",
@@ -135,7 +146,8 @@ constexpr XskColumn xsk_columns[] = {
      &XskStatistics::rx_invalid},
     {"sluice_xsk_tx_invalid_descriptors_total", "XDP_STATISTICS: invalid descriptors in the transmit ring.",
      &XskStatistics::tx_invalid},
-    {"sluice_xsk_tx_ring_empty_total", "XDP_STATISTICS: transmit ring found empty.", &XskStatistics::tx_ring_empty},
+    {"sluice_xsk_tx_ring_empty_total", "XDP_STATISTICS: transmit ring found empty.",
+     &XskStatistics::tx_ring_empty},
 };
 
 void sockets(const Report& report, Families& out) {
@@ -153,11 +165,13 @@ void sockets(const Report& report, Families& out) {
 void workers(const Report& report, Families& out) {
     auto busy = FamilyBuilder::counter("sluice_worker_busy_seconds_total", "Time a worker spent on frames.");
     auto idle = FamilyBuilder::counter("sluice_worker_idle_seconds_total", "Time it found none.");
-    auto ratio = FamilyBuilder::gauge("sluice_worker_busy_ratio", "Share of its time spent on frames, since start.");
+    auto ratio =
+        FamilyBuilder::gauge("sluice_worker_busy_ratio", "Share of its time spent on frames, since start.");
     auto batches = FamilyBuilder::counter("sluice_worker_batches_total", "Batches that held frames.");
     auto frames = FamilyBuilder::counter("sluice_worker_frames_total", "Frames in them.");
-    auto size = FamilyBuilder::gauge("sluice_worker_batch_size", "Mean number of frames in a batch, since start.");
-    auto waiting = FamilyBuilder::gauge("sluice_worker_waiting_frames", "Frames held for a neighbour or fragments.");
+    auto size =
+        FamilyBuilder::gauge("sluice_worker_batch_size", "Mean number of frames in a batch, since start.");
+    auto sleeps = FamilyBuilder::counter("sluice_worker_sleeps_total", "Times it went to sleep for want of frames.");
     for (const api::WorkerReport& worker : report.workers) {
         const Labels labels = {{"worker", fmt::to_string(worker.id)}};
         const double total = static_cast<double>(worker.busy_ns) + static_cast<double>(worker.idle_ns);
@@ -166,29 +180,43 @@ void workers(const Report& report, Families& out) {
         ratio.add(labels, total > 0 ? static_cast<double>(worker.busy_ns) / total : 0.0);
         batches.add(labels, worker.batches);
         frames.add(labels, worker.frames);
-        size.add(labels, worker.batches > 0 ? static_cast<double>(worker.frames) / static_cast<double>(worker.batches) : 0.0);
-        waiting.add(labels, worker.waiting);
+        size.add(labels, worker.batches > 0
+                             ? static_cast<double>(worker.frames) / static_cast<double>(worker.batches)
+                             : 0.0);
+        sleeps.add(labels, worker.sleeps);
     }
-    for (FamilyBuilder* family : {&busy, &idle, &ratio, &batches, &frames, &size, &waiting})
+    for (FamilyBuilder* family : {&busy, &idle, &ratio, &batches, &frames, &size, &sleeps})
         out.push_back(family->take());
 }
 
 void kernel(const Report& report, Families& out) {
     const api::KernelReport& k = report.kernel;
-    single(out, FamilyBuilder::counter("sluice_neighbor_requests_total", "Neighbours the kernel was asked to resolve or confirm."),
+    single(out,
+           FamilyBuilder::counter("sluice_neighbor_requests_total",
+                                  "Neighbours the kernel was asked to resolve or confirm."),
            k.neighbor_requests);
-    single(out, FamilyBuilder::counter("sluice_neighbor_request_failures_total", "Of these, refused by the kernel."),
-           k.neighbor_failures);
-    single(out, FamilyBuilder::counter("sluice_neighbor_requests_lost_total", "Requests of workers that found no room."),
+    single(
+        out,
+        FamilyBuilder::counter("sluice_neighbor_request_failures_total", "Of these, refused by the kernel."),
+        k.neighbor_failures);
+    single(out,
+           FamilyBuilder::counter("sluice_neighbor_requests_lost_total",
+                                  "Requests of workers that found no room."),
            k.neighbor_requests_lost);
-    single(out, FamilyBuilder::counter("sluice_neighbors_missing_total", "Packets whose next hop was unresolved."),
+    single(out,
+           FamilyBuilder::counter("sluice_neighbors_missing_total", "Packets whose next hop was unresolved."),
            report.flows.counters.neighbors_missing);
-    single(out, FamilyBuilder::counter("sluice_kernel_changes_total", "Changes of links, addresses, routes or neighbours followed."),
+    single(out,
+           FamilyBuilder::counter("sluice_kernel_changes_total",
+                                  "Changes of links, addresses, routes or neighbours followed."),
            k.changes);
-    single(out, FamilyBuilder::counter("sluice_kernel_overruns_total", "Times that the kernel's notices were lost and all was read anew."),
+    single(out,
+           FamilyBuilder::counter("sluice_kernel_overruns_total",
+                                  "Times that the kernel's notices were lost and all was read anew."),
            k.overruns);
     if (!report.run) return;
-    auto count = FamilyBuilder::counter("sluice_bpf_run_count_total", "Runs of the XDP program, as the kernel counts.");
+    auto count = FamilyBuilder::counter("sluice_bpf_run_count_total",
+                                        "Runs of the XDP program, as the kernel counts.");
     auto seconds = FamilyBuilder::counter("sluice_bpf_run_seconds_total", "Time spent in it.");
     count.add({{"program", "sluice_xdp"}}, report.run->run_count);
     seconds.add({{"program", "sluice_xdp"}}, static_cast<double>(report.run->run_ns) / 1e9);
@@ -198,12 +226,17 @@ void kernel(const Report& report, Families& out) {
 
 void configuration(const Report& report, Families& out) {
     const api::ConfigReport& config = report.config;
-    single(out, FamilyBuilder::gauge("sluice_config_last_reload_successful", "Whether the last configuration offered was taken."),
+    single(out,
+           FamilyBuilder::gauge("sluice_config_last_reload_successful",
+                                "Whether the last configuration offered was taken."),
            config.last_reload_ok ? 1 : 0);
-    single(out, FamilyBuilder::gauge("sluice_config_generation", "Number of the snapshot in force."), config.generation);
-    single(out, FamilyBuilder::gauge("sluice_config_loaded_timestamp_seconds", "When it was loaded."), config.loaded_at);
+    single(out, FamilyBuilder::gauge("sluice_config_generation", "Number of the snapshot in force."),
+           config.generation);
+    single(out, FamilyBuilder::gauge("sluice_config_loaded_timestamp_seconds", "When it was loaded."),
+           config.loaded_at);
     single(out, FamilyBuilder::counter("sluice_config_reloads_total", "Reloads tried."), config.reloads);
-    single(out, FamilyBuilder::counter("sluice_config_reload_failures_total", "Reloads refused."), config.failures);
+    single(out, FamilyBuilder::counter("sluice_config_reload_failures_total", "Reloads refused."),
+           config.failures);
     auto build = FamilyBuilder::gauge("sluice_build_info", "1, with what was built as labels.");
     build.add({{"version", report.version}, {"compiler", __VERSION__}}, 1);
     out.push_back(build.take());

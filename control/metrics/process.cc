@@ -30,8 +30,8 @@ double boot_time() {
     return seconds;
 }
 
-// proc(5): fields 14 and 15 are utime and stime, 22 the start in ticks since boot, 23 and 24 the sizes. Counting starts
-// behind the name, which may hold blanks: the first field read is number 3.
+// proc(5): fields 14 and 15 are utime and stime, 22 the start in ticks since boot, 23 and 24 the sizes.
+// Counting starts behind the name, which may hold blanks: the first field read is number 3.
 ProcessTimes read_times() {
     std::ifstream file("/proc/self/stat");
     std::string line;
@@ -44,7 +44,8 @@ ProcessTimes read_times() {
         if (number == 14 || number == 15) times.cpu_seconds += std::stod(field) / ticks;
         if (number == 22) times.start_seconds = boot_time() + std::stod(field) / ticks;
         if (number == 23) times.virtual_bytes = std::stod(field);
-        if (number == 24) times.resident_bytes = std::stod(field) * static_cast<double>(sysconf(_SC_PAGESIZE));
+        if (number == 24)
+            times.resident_bytes = std::stod(field) * static_cast<double>(sysconf(_SC_PAGESIZE));
     }
     return times;
 }
@@ -52,7 +53,8 @@ ProcessTimes read_times() {
 double open_descriptors() {
     std::error_code error;
     double count = 0;
-    for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; at != end; at.increment(error)) count++;
+    for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; at != end; at.increment(error))
+        count++;
     return count > 0 ? count - 1 : 0;  // the one that was open for counting
 }
 
@@ -67,13 +69,15 @@ std::vector<prometheus::MetricFamily> process_families() {
         builder.add({}, value);
         out.push_back(builder.take());
     };
-    add(FamilyBuilder::counter("process_cpu_seconds_total", "Processor time of the process."), times.cpu_seconds);
+    add(FamilyBuilder::counter("process_cpu_seconds_total", "Processor time of the process."),
+        times.cpu_seconds);
     add(FamilyBuilder::gauge("process_resident_memory_bytes", "Memory in use."), times.resident_bytes);
     add(FamilyBuilder::gauge("process_virtual_memory_bytes", "Address space in use."), times.virtual_bytes);
     add(FamilyBuilder::gauge("process_start_time_seconds", "When the process started, since 1970."),
         times.start_seconds);
     add(FamilyBuilder::gauge("process_open_fds", "Open descriptors."), open_descriptors());
-    add(FamilyBuilder::gauge("process_max_fds", "How many it may open."), static_cast<double>(limit.rlim_cur));
+    add(FamilyBuilder::gauge("process_max_fds", "How many it may open."),
+        static_cast<double>(limit.rlim_cur));
     return out;
 }
 

@@ -79,20 +79,21 @@ RouteKind kind_of(unsigned type) {
 void take_route(rtnl_route* from, std::vector<Route>& routes) {
     const std::uint32_t table = rtnl_route_get_table(from);
     const int family = rtnl_route_get_family(from);
-    if ((table != RT_TABLE_LOCAL && table != RT_TABLE_MAIN) || (family != AF_INET && family != AF_INET6)) return;
+    if ((table != RT_TABLE_LOCAL && table != RT_TABLE_MAIN) || (family != AF_INET && family != AF_INET6))
+        return;
     if ((rtnl_route_get_flags(from) & RTM_F_CLONED) != 0) return;
     nl_addr* prefix = rtnl_route_get_dst(from);
     Route route;
     route.ipv4 = family == AF_INET;
     route.length = static_cast<std::uint8_t>(nl_addr_get_prefixlen(prefix) + (route.ipv4 ? 96U : 0U));
     route.prefix = words_of(prefix);
-    if (nl_addr_get_len(prefix) == 0 && route.ipv4) route.prefix = {0, ADDRESS_IPV4_PREFIX};  // the default route
+    if (nl_addr_get_len(prefix) == 0 && route.ipv4)
+        route.prefix = {0, ADDRESS_IPV4_PREFIX};  // the default route
     route.local_table = table == RT_TABLE_LOCAL;
     route.kind = kind_of(rtnl_route_get_type(from));
     route.metric = rtnl_route_get_priority(from);
     rtnl_route_foreach_nexthop(
-        from,
-        [](rtnl_nexthop* hop, void* to) { take_hop(hop, *static_cast<Route*>(to)); }, &route);
+        from, [](rtnl_nexthop* hop, void* to) { take_hop(hop, *static_cast<Route*>(to)); }, &route);
     if (route.kind == RouteKind::unicast && route.hops.empty()) return;  // every link of it is down
     routes.push_back(std::move(route));
 }

@@ -26,7 +26,8 @@ Result<std::vector<OwnAddress>> dump_addresses(nl_sock* socket);
 Result<std::vector<Route>> dump_routes(nl_sock* socket);
 Result<std::vector<Neighbor>> dump_neighbors(nl_sock* socket);
 
-// Makes the kernel resolve (or confirm) a neighbour, as if it had a packet for it. The answer arrives as a change.
+// Makes the kernel resolve (or confirm) a neighbour, as if it had a packet for it. The answer arrives as a
+// change.
 Status solicit_neighbor(nl_sock* socket, std::uint32_t ifindex, const struct address& address);
 
 }  // namespace sluice::netlink

@@ -59,9 +59,11 @@ Status KernelMirror::open_sockets() {
     nl_sock* socket = hints_.get();
     nl_socket_disable_seq_check(socket);
     // A small buffer only makes overruns likelier, and these are handled.
-    if (nl_socket_set_buffer_size(socket, hints_buffer, 0) < 0) spdlog::debug("netlink: small receive buffer");
-    const int joined = nl_socket_add_memberships(socket, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-                                                 RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NEIGH, 0);
+    if (nl_socket_set_buffer_size(socket, hints_buffer, 0) < 0)
+        spdlog::debug("netlink: small receive buffer");
+    const int joined =
+        nl_socket_add_memberships(socket, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                                  RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NEIGH, 0);
     if (joined < 0 || nl_socket_set_nonblocking(socket) < 0)
         return make_error("netlink: cannot subscribe to changes: {}", nl_geterror(joined));
     const auto note = [](nl_msg* message, void* to) -> int {
@@ -157,8 +159,8 @@ void KernelMirror::update() {
     }
     auto next = std::make_unique<const KernelView>(std::move(data));
     const KernelView& before = view();
-    if (next->data().addresses == before.data().addresses && next->data().neighbors == before.data().neighbors &&
-        next->forwards_like(before))
+    if (next->data().addresses == before.data().addresses &&
+        next->data().neighbors == before.data().neighbors && next->forwards_like(before))
         return;
     publish(std::move(next));
     changed_(before, view());

@@ -2,12 +2,13 @@
 //
 // Follows the kernel's links, addresses, routes and neighbours, and publishes them as views (kernel_view.h).
 //
-// Theory of operation. One socket hears of changes, another asks for what changed, whole: a change is a hint only, so
-// none can be misunderstood, and losing some (a full socket buffer) costs no more than asking for everything. Hints
-// are gathered, the longer the longer the last answer took, so that a routing daemon at work cannot keep us busy.
+// Theory of operation. One socket hears of changes, another asks for what changed, whole: a change is a hint
+// only, so none can be misunderstood, and losing some (a full socket buffer) costs no more than asking for
+// everything. Hints are gathered, the longer the longer the last answer took, so that a routing daemon at
+// work cannot keep us busy.
 //
-// Workers read the view in force through a KernelReader each (a hazard pointer): two loads and a store, no lock. A
-// replaced view is freed once no reader is in it.
+// Workers read the view in force through a KernelReader each (a hazard pointer): two loads and a store, no
+// lock. A replaced view is freed once no reader is in it.
 #pragma once
 
 #include <atomic>
@@ -39,16 +40,17 @@ private:
 };
 
 struct MirrorCounters {
-    std::uint64_t changes = 0;             // views published
-    std::uint64_t overruns = 0;            // hints lost by the kernel, everything asked anew
-    std::uint64_t neighbor_requests = 0;   // resolutions asked of the kernel
-    std::uint64_t neighbor_failures = 0;   // of these, refused by the kernel
+    std::uint64_t changes = 0;            // views published
+    std::uint64_t overruns = 0;           // hints lost by the kernel, everything asked anew
+    std::uint64_t neighbor_requests = 0;  // resolutions asked of the kernel
+    std::uint64_t neighbor_failures = 0;  // of these, refused by the kernel
     std::uint64_t neighbor_requests_lost = 0;
 };
 
 class KernelMirror {
 public:
-    // `changed` is called on the loop's thread after a view that differs was published, with the one before it.
+    // `changed` is called on the loop's thread after a view that differs was published, with the one before
+    // it.
     using Changed = std::function<void(const KernelView& before, const KernelView& now)>;
 
     // Reads everything once, then follows on `loop`, which must outlive the mirror. All but make_reader() and

@@ -61,8 +61,9 @@ void KernelView::index_routes() {
 }
 
 const Link* KernelView::link(std::uint32_t ifindex) const {
-    const auto at = std::lower_bound(data_.links.begin(), data_.links.end(), ifindex,
-                                     [](const Link& link, std::uint32_t wanted) { return link.ifindex < wanted; });
+    const auto at =
+        std::lower_bound(data_.links.begin(), data_.links.end(), ifindex,
+                         [](const Link& link, std::uint32_t wanted) { return link.ifindex < wanted; });
     return at != data_.links.end() && at->ifindex == ifindex ? &*at : nullptr;
 }
 
@@ -92,6 +93,9 @@ RouteAnswer KernelView::resolve(const struct address& destination, std::uint32_t
     const Hop& hop = pick(*route, hash);
     RouteAnswer answer;
     answer.ifindex = hop.ifindex;
+    const Link* egress = link(hop.ifindex);
+    answer.device = egress != nullptr && egress->parent != 0 ? egress->parent : hop.ifindex;
+    answer.vlan = egress != nullptr ? egress->vlan : 0;
     answer.next_hop = {{hop.via[0], hop.via[1]}};
     if ((hop.via[0] | hop.via[1]) == 0) answer.next_hop = destination;
     const Neighbor* known = neighbor(hop.ifindex, answer.next_hop);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the kernel knows of this node's links, addresses, routes and neighbours at one moment: plain data, and the
-// look-up that the engine needs. A view never changes once built, so any thread may read it.
+// What the kernel knows of this node's links, addresses, routes and neighbours at one moment: plain data, and
+// the look-up that the engine needs. A view never changes once built, so any thread may read it.
 //
-// Routes are those of the tables local and main, in this order, as the kernel's default rules have it; routing rules
-// of other kinds are seen by the XDP tier only, which asks the kernel itself.
+// Routes are those of the tables local and main, in this order, as the kernel's default rules have it;
+// routing rules of other kinds are seen by the XDP tier only, which asks the kernel itself.
 #pragma once
 
 #include <array>
@@ -37,7 +37,9 @@ struct OwnAddress {
     std::uint8_t length = 0;                 // of the network it is on, 0 to 128 (IPv4: 96 more than written)
     bool operator==(const OwnAddress&) const = default;
 
-    struct address value() const { return {{address[0], address[1]}}; }
+    struct address value() const {
+        return {{address[0], address[1]}};
+    }
 };
 
 struct Hop {
@@ -47,7 +49,11 @@ struct Hop {
     bool operator==(const Hop&) const = default;
 };
 
-enum class RouteKind : std::uint8_t { unicast, refused, next_table };  // refused: local, blackhole, unreachable ...
+enum class RouteKind : std::uint8_t {
+    unicast,
+    refused,
+    next_table
+};  // refused: local, blackhole, unreachable ...
 
 struct Route {
     std::array<std::uint64_t, 2> prefix{};  // words of struct address, host bits zero
@@ -79,8 +85,10 @@ enum class Reach : std::uint8_t { found, no_route, no_neighbor };
 
 struct RouteAnswer {
     Reach reach = Reach::no_route;
-    std::uint32_t ifindex = 0;  // egress device; 0 for no_route
-    Mac mac{};                  // next hop's; only for found
+    std::uint32_t ifindex = 0;   // egress interface; 0 for no_route
+    std::uint32_t device = 0;    // the same, or the device below it where it is a VLAN device
+    std::uint16_t vlan = 0;      // its tag then
+    Mac mac{};                   // next hop's; only for found
     struct address next_hop {};  // whose MAC it is, or is missing
 };
 
@@ -96,7 +104,8 @@ public:
     RouteAnswer resolve(const struct address& destination, std::uint32_t hash) const;
     const Neighbor* neighbor(std::uint32_t ifindex, const struct address& address) const;
 
-    // Whether packets would leave in other ways than by `other`: links, routes or neighbours' addresses differ.
+    // Whether packets would leave in other ways than by `other`: links, routes or neighbours' addresses
+    // differ.
     bool forwards_like(const KernelView& other) const;
 
 private:

@@ -26,7 +26,8 @@ void NeighborRequests::ask(std::uint32_t ifindex, const struct address& address)
             lost_.fetch_add(1, std::memory_order_relaxed);
         return;
     }
-    if (state != empty || !place.state.compare_exchange_strong(state, writing, std::memory_order_acq_rel)) return;
+    if (state != empty || !place.state.compare_exchange_strong(state, writing, std::memory_order_acq_rel))
+        return;
     place.request = {ifindex, address};
     place.state.store(ready, std::memory_order_release);
     if (asked_.exchange(true, std::memory_order_acq_rel)) return;

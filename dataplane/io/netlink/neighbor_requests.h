@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What workers ask of the control thread: "resolve this neighbour". Bounded and without locks: a fixed table in which
-// a request has one place by its hash, so that asking twice takes one place. A worker makes a system call only when
-// it finds nobody has asked since the control thread last looked.
+// What workers ask of the control thread: "resolve this neighbour". Bounded and without locks: a fixed table
+// in which a request has one place by its hash, so that asking twice takes one place. A worker makes a system
+// call only when it finds nobody has asked since the control thread last looked.
 #pragma once
 
 #include <array>
@@ -26,8 +26,8 @@ class NeighborRequests {
 public:
     static Result<std::unique_ptr<NeighborRequests>> create();
 
-    // Any thread, any time. A request that finds its place taken by another one is lost: whoever sent the packet sends
-    // again.
+    // Any thread, any time. A request that finds its place taken by another one is lost: whoever sent the
+    // packet sends again.
     void ask(std::uint32_t ifindex, const struct address& address);
 
     // Readable when something was asked. Control thread only, as is take().

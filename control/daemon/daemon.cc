@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/daemon/daemon.h"
+
+#include <csignal>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "control/config/loader.h"
+#include "control/config/support.h"
+#include "control/compile/prefix.h"
+#include "control/daemon/flow_list.h"
+#include "control/daemon/nat_ports.h"
+#include "control/daemon/ticks.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/log.h"
+
+namespace sluice::control {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto sweep_period = 100ms;
+constexpr u32 sweeps_per_round = 100;  // an expired flow is gone, and counted, within ten seconds
+constexpr u32 least_slots_per_sweep = 4096;
+constexpr auto neighbor_period = 1s;
+constexpr auto patience = 10s;
+constexpr auto reload_patience = 60s;
+
+}  // namespace
+
+Result<config::Config> load_configuration(const std::string& file) {
+    Result<config::Config> config = config::load_file(file);
+    if (!config) return config.error();
+    if (Status status = config::check_supported(*config); !status) return status.error();
+    return config;
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonOptions& options) {
+    std::unique_ptr<Daemon> daemon(new Daemon(options));
+    if (Status status = daemon->begin(); !status) return status.error();
+    return daemon;
+}
+
+Status Daemon::begin() {
+    Result<config::Config> config = load_configuration(options_.file);
+    if (!config) return config.error();
+    config_ = std::move(*config);
+    if (Status status = log_init({config_.log.level, config_.log.format, stderr}); !status) return status;
+    Result<NodeLock> lock = NodeLock::take(config_.control.socket + ".lock");
+    if (!lock) return lock.error();
+    lock_ = std::move(*lock);
+    Result<std::unique_ptr<EventLoop>> loop = EventLoop::create();
+    if (!loop) return loop.error();
+    loop_ = std::move(*loop);
+    const auto on_signal = [this](int signal) {
+        if (signal != SIGHUP) return stop();
+        if (Status status = reload_now(); !status) spdlog::error("reload refused: {}", status.error().message);
+    };
+    if (auto id = loop_->on_signals({SIGTERM, SIGINT, SIGHUP}, on_signal); !id) return id.error();
+    if (Status status = open_mirror(); !status) return status;
+    if (Status status = open_tiers(); !status) return status;
+    if (Status status = start_timers(); !status) return status;
+    return serve();
+}
+
+Status Daemon::open_mirror() {
+    auto mirror = netlink::KernelMirror::create(*loop_, [this](const auto& before, const auto& now) {
+        kernel_changed(before, now);
+    });
+    if (!mirror) return mirror.error();
+    mirror_ = std::move(*mirror);
+    return {};
+}
+
+Status Daemon::open_tiers() {
+    tiers_ = std::make_unique<Tiers>(*mirror_);
+    for (const config::Interface& interface : config_.interfaces) {
+        if (interface.is_sub_interface()) continue;
+        Result<InterfacePlan> plan = plan_interface(interface, options_.flags);
+        if (!plan) return plan.error();
+        plans_.emplace(interface.name, std::move(*plan));
+    }
+    if (Status status = tiers_->open(config_, plans_); !status) return status;
+    if (tiers_->is_open()) {
+        node_state& node = tiers_->xdp().node();
+        generation_ = node.generation;
+        const NatPorts ports = nat_ports_of_node();
+        node.nat_port_first = ports.first;
+        node.nat_port_count = ports.count;
+        struct tables tables {};
+        tiers_->xdp().maps().fill(tables);
+        sweeper_ = std::make_unique<FlowSweeper>(tables);
+    } else {
+        spdlog::warn("no interface has the XDP program: every packet passes to the host");
+    }
+    if (Status status = adopt_numbers(); !status) return status;
+    Result<Candidate> candidate = prepare(config_);
+    if (!candidate) return candidate.error();
+    return apply(std::move(*candidate));
+}
+
+// Ports that an earlier daemon numbered keep their numbers: flows remember them.
+Status Daemon::adopt_numbers() {
+    if (!tiers_->is_open()) return {};
+    const node_state& node = tiers_->xdp().node();
+    for (const LogicalInterface& interface : logical_interfaces(config_)) {
+        const netlink::Link* link = mirror_->view().link(interface.device);
+        for (u32 number = 1; link != nullptr && number < NODE_PORTS; ++number) {
+            const node_port& port = node.ports[number];
+            if (port.ifindex == link->ifindex && port.vlan == interface.vlan)
+                numbers_.adopt(interface.name, static_cast<u8>(number));
+        }
+    }
+    return {};
+}
+
+Status Daemon::start_timers() {
+    const auto every = [this](EventLoop::Duration period, std::function<void()> work) -> Status {
+        auto id = loop_->every(period, std::move(work));
+        return id ? Status{} : Status{id.error()};
+    };
+    if (Status status = every(neighbor_period, [this] { refresh_neighbors(); }); !status) return status;
+    if (!tiers_->is_open()) return {};
+    if (Status status = every(sweep_period, [this] { sweep(); }); !status) return status;
+    auto reader = TraceReader::open(tiers_->xdp().maps(),
+                                    [this](const trace_event& event) { trace_log_.add(event, *naming_); });
+    if (!reader) return reader.error();
+    trace_reader_ = std::move(*reader);
+    auto id = loop_->watch(trace_reader_->descriptor(), EPOLLIN, [this](std::uint32_t) {
+        if (auto count = trace_reader_->drain(); !count) spdlog::debug("{}", count.error().message);
+    });
+    return id ? Status{} : Status{id.error()};
+}
+
+Status Daemon::serve() {
+    auto api = api::Server::start(config_.control.socket, *this);
+    if (!api) return api.error();
+    api_ = std::move(*api);
+    auto metrics = metrics::Server::start(config_.metrics.listen, *this);
+    if (!metrics) return metrics.error();
+    metrics_ = std::move(*metrics);
+    for (const auto& [name, plan] : plans_) {
+        for (const api::TierReport& tier : tiers_->tier_reports(plan)) {
+            spdlog::info("interface {}: {} {} {}{}{} (switch: {})", name, tier.tier, tier.active ? "active" : "off",
+                         tier.mode, tier.reason.empty() ? "" : ": ", tier.reason, tier.decided);
+        }
+    }
+    return {};
+}
+
+Status Daemon::run() {
+    spdlog::info("sluice {} runs, metrics at {}, control at {}", SLUICE_VERSION, config_.metrics.listen.text(),
+                 config_.control.socket);
+    Status status = loop_->run();
+    stopping_ = true;
+    if (!options_.detach) {
+        spdlog::info("stopped; the XDP tier goes on forwarding");
+        return status;
+    }
+    const Status detached = tiers_->detach_all();
+    spdlog::info("stopped; everything was taken off the node");
+    return status ? detached : status;
+}
+
+void Daemon::stop() {
+    stopping_ = true;
+    loop_->stop();
+}
+
+Daemon::~Daemon() {
+    stopping_ = true;
+    // Answers end before what they are about does.
+    api_.reset();
+    metrics_.reset();
+    trace_reader_.reset();
+    sweeper_.reset();
+    tiers_.reset();
+    mirror_.reset();
+}
+
+Status Daemon::clean(const std::string& file) {
+    Result<config::Config> config = load_configuration(file);
+    if (!config) return config.error();
+    const Result<NodeLock> lock = NodeLock::take(config->control.socket + ".lock");
+    if (!lock) return lock.error();
+    std::error_code ignored;
+    if (!std::filesystem::exists(config->state.bpffs, ignored)) return {};
+    const MapSizes sizes = MapSizes::rounded(config->tables.flows, config->tables.sources, config->tables.backends,
+                                             POLICY_MAX_WORDS * 64);
+    auto xdp = XdpDataplane::open({config->state.bpffs, sizes, false});
+    if (!xdp) return xdp.error();
+    return (*xdp)->detach_all();
+}
+
+void Daemon::sweep() {
+    const u32 capacity = tiers_->xdp().node().flow_capacity;
+    sweeper_->step(std::max(capacity / sweeps_per_round, least_slots_per_sweep), ticks_now());
+}
+
+// XDP and workers send past the kernel's stack, which therefore neither resolves nor confirms what they use: it is asked to
+// for every backend that is not known, or was not confirmed for a while.
+void Daemon::refresh_neighbors() {
+    for (const config::Service& service : config_.services) {
+        for (const config::Backend& backend : service.backends) {
+            const struct address to = compile::to_address(backend.address);
+            const netlink::RouteAnswer answer = mirror_->view().resolve(to, 0);
+            if (answer.reach == netlink::Reach::no_route) continue;
+            const netlink::Neighbor* known = mirror_->view().neighbor(answer.ifindex, answer.next_hop);
+            if (known == nullptr || known->stale) mirror_->solicit(answer.ifindex, answer.next_hop);
+        }
+    }
+}
+
+template <typename T>
+Result<T> Daemon::on_loop(std::function<T()> work, std::chrono::seconds wait) {
+    auto promise = std::make_shared<std::promise<T>>();
+    std::future<T> answer = promise->get_future();
+    loop_->post([promise, work = std::move(work)] { promise->set_value(work()); });
+    const auto limit = std::chrono::steady_clock::now() + wait;
+    while (answer.wait_for(20ms) != std::future_status::ready) {
+        if (stopping_) return make_error("the daemon is stopping");
+        if (std::chrono::steady_clock::now() > limit) return make_error("the daemon is busy");
+    }
+    return answer.get();
+}
+
+Result<api::Report> Daemon::report() {
+    return on_loop<api::Report>([this] { return report_now(); }, patience);
+}
+
+Result<api::FlowPage> Daemon::flows(const api::FlowRequest& request) {
+    struct View {
+        struct tables tables;
+        std::shared_ptr<const Naming> naming;
+    };
+    // The table is read on the caller's thread: neither the control thread nor a worker waits for a long list.
+    Result<std::optional<View>> view = on_loop<std::optional<View>>(
+        [this]() -> std::optional<View> {
+            if (!tiers_->is_open()) return std::nullopt;
+            View view{{}, naming_};
+            tiers_->xdp().maps().fill(view.tables);
+            return view;
+        },
+        patience);
+    if (!view) return view.error();
+    if (!*view) return api::FlowPage{};
+    return list_flows((*view)->tables, *(*view)->naming, request, ticks_now());
+}
+
+Status Daemon::reload() {
+    Result<Status> status = on_loop<Status>([this] { return reload_now(); }, reload_patience);
+    return status ? *status : Status{status.error()};
+}
+
+Status Daemon::set_trace(u32 every) {
+    Result<Status> status = on_loop<Status>(
+        [this, every]() -> Status {
+            if (!tiers_->is_open()) return make_error("no interface has the XDP program: there is nothing to sample");
+            trace_log_.clear();
+            tiers_->xdp().node().trace_every = every;
+            return {};
+        },
+        patience);
+    return status ? *status : Status{status.error()};
+}
+
+Result<std::vector<api::TraceReport>> Daemon::trace() {
+    return on_loop<std::vector<api::TraceReport>>([this] { return trace_log_.events(); }, patience);
+}
+
+Status Daemon::set_log_level(const std::string& level) {
+    Result<Status> status = on_loop<Status>([&level] { return log_set_level(level); }, patience);
+    return status ? *status : Status{status.error()};
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The daemon: configuration in, tiers kept as it says, and answers about it. One control thread runs everything here; the
+// API's and the metrics' threads hand their questions to it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "control/api/server.h"
+#include "control/config/config.h"
+#include "control/config/flags.h"
+#include "control/daemon/counter_book.h"
+#include "control/daemon/node_lock.h"
+#include "control/daemon/tiers.h"
+#include "control/daemon/trace_log.h"
+#include "control/metrics/server.h"
+#include "dataplane/base/event_loop.h"
+#include "dataplane/io/xdp/flow_sweeper.h"
+#include "dataplane/io/xdp/trace_reader.h"
+
+namespace sluice::control {
+
+struct DaemonOptions {
+    std::string file;     // configuration
+    bool detach = false;  // on stop, take everything off the node
+    config::TierFlags flags;
+};
+
+// Reads and checks a configuration as start and reload do.
+Result<config::Config> load_configuration(const std::string& file);
+
+class Daemon final : public api::Provider {
+public:
+    // Everything up to forwarding packets. The error says what is wrong, in one line or one per fault.
+    static Result<std::unique_ptr<Daemon>> start(const DaemonOptions& options);
+    ~Daemon() override;
+
+    // Until SIGTERM or SIGINT. Forwarding by XDP goes on afterwards, unless options say detach.
+    Status run();
+
+    // `sluiced --detach` without a daemon: removes what an earlier one left on the node.
+    static Status clean(const std::string& file);
+
+    Result<api::Report> report() override;
+    Result<api::FlowPage> flows(const api::FlowRequest& request) override;
+    Status reload() override;
+    Status set_trace(u32 every) override;
+    Result<std::vector<api::TraceReport>> trace() override;
+    Status set_log_level(const std::string& level) override;
+
+private:
+    explicit Daemon(DaemonOptions options) : options_(std::move(options)) {}
+
+    Status begin();
+    Status open_mirror();
+    Status open_tiers();
+    Status start_timers();
+    Status serve();
+    void stop();
+
+    // What a configuration becomes on this machine.
+    struct Candidate {
+        config::Config config;
+        Plans plans;
+        PortNumbers numbers;
+        std::vector<PortSetting> ports;
+        compile::Snapshot snapshot;
+    };
+    Result<Candidate> prepare(config::Config config) const;
+    Status adopt_numbers();
+    Status apply(Candidate candidate);
+    Status check_unchangeable(const config::Config& next) const;
+    Status reload_now();
+    void take_names(const compile::Snapshot& snapshot);
+    std::vector<PortSetting> current_ports(const config::Config& config, const Plans& plans,
+                                           const PortNumbers& numbers) const;
+    void kernel_changed(const netlink::KernelView& before, const netlink::KernelView& now);
+    void refresh_neighbors();
+    void sweep();
+
+    api::Report report_now();
+    void report_interfaces(api::Report& report) const;
+    void report_traffic(api::Report& report) const;
+    void report_services(api::Report& report) const;
+    void report_flows(api::Report& report) const;
+    std::vector<backend_counters> raw_backend_counters() const;
+    std::vector<pair_counters> raw_rule_counters() const;
+
+    // Runs `work` on the control thread and waits for its answer.
+    template <typename T>
+    Result<T> on_loop(std::function<T()> work, std::chrono::seconds patience);
+
+    DaemonOptions options_;
+    std::optional<NodeLock> lock_;
+    std::unique_ptr<EventLoop> loop_;
+    std::unique_ptr<netlink::KernelMirror> mirror_;
+    std::unique_ptr<Tiers> tiers_;
+    std::unique_ptr<FlowSweeper> sweeper_;
+    std::unique_ptr<TraceReader> trace_reader_;
+    TraceLog trace_log_;
+
+    config::Config config_;
+    Plans plans_;
+    PortNumbers numbers_;
+    std::vector<PortSetting> ports_;
+    std::shared_ptr<const Naming> naming_;
+    compile::BuildStatistics built_;
+    CounterBook<compile::BackendKey, backend_counters> backend_book_;
+    CounterBook<std::string, pair_counters> rule_book_;
+    u32 generation_ = 0;
+    api::ConfigReport config_report_;
+    std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+    std::atomic<bool> stopping_{false};
+
+    std::unique_ptr<metrics::Server> metrics_;
+    std::unique_ptr<api::Server> api_;
+};
+
+}  // namespace sluice::control

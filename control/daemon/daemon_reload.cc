@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a configuration, or a change of the kernel's, to what runs.
+#include <algorithm>
+
+#include "control/config/support.h"
+#include "control/daemon/daemon.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/log.h"
+
+namespace sluice::control {
+
+std::vector<PortSetting> Daemon::current_ports(const config::Config& config, const Plans& plans,
+                                               const PortNumbers& numbers) const {
+    return port_settings(config, numbers, mirror_->view(),
+                         [&](const std::string& device) { return plans.at(device).engine_only(); });
+}
+
+// Everything that can fail without touching what runs.
+Result<Daemon::Candidate> Daemon::prepare(config::Config config) const {
+    Candidate candidate;
+    for (const config::Interface& interface : config.interfaces) {
+        if (interface.is_sub_interface()) continue;
+        Result<InterfacePlan> plan = plan_interface(interface, options_.flags);
+        if (!plan) return plan.error();
+        candidate.plans.emplace(interface.name, std::move(*plan));
+    }
+    std::vector<std::string> names;
+    for (const LogicalInterface& interface : logical_interfaces(config)) names.push_back(interface.name);
+    candidate.numbers = numbers_;
+    if (Status status = candidate.numbers.assign(names); !status) return status.error();
+    candidate.ports = current_ports(config, candidate.plans, candidate.numbers);
+    Result<compile::Snapshot> snapshot =
+        compile::compile(config, compile_environment(candidate.ports, generation_ + 1),
+                         naming_ ? &naming_->identities : nullptr);
+    if (!snapshot) return snapshot.error();
+    candidate.snapshot = std::move(*snapshot);
+    candidate.config = std::move(config);
+    return candidate;
+}
+
+Status Daemon::apply(Candidate candidate) {
+    config_ = std::move(candidate.config);
+    config_.document.reset();
+    plans_ = std::move(candidate.plans);
+    numbers_ = std::move(candidate.numbers);
+    ports_ = std::move(candidate.ports);
+    if (Status status = tiers_->set_ports(ports_); !status) return status;
+    if (Status status = tiers_->publish(candidate.snapshot); !status) return status;
+    generation_ = candidate.snapshot.generation;
+    take_names(candidate.snapshot);
+    built_ = candidate.snapshot.statistics;
+    config_report_.loaded_at = static_cast<double>(wall_ns()) / 1e9;
+    return tiers_->bring_up(config_, plans_, ports_);
+}
+
+// Flows of backends that have gone end; what takes over a number starts counting from zero.
+void Daemon::take_names(const compile::Snapshot& snapshot) {
+    auto next = std::make_shared<Naming>();
+    next->generation = snapshot.generation;
+    next->identities = snapshot.identities;
+    for (const config::Rule& rule : config_.policy.rules) next->rules.push_back(rule.name);
+    for (const auto& [name, number] : numbers_.all()) next->ports[number] = name;
+    if (naming_ && sweeper_) {
+        const auto& before = naming_->identities.backends;
+        const auto& now = next->identities.backends;
+        const u64 removed = sweeper_->remove_backends([&](u16 id) {
+            const compile::BackendKey* past = before.name(id);
+            const compile::BackendKey* owner = now.name(id);
+            return past != nullptr && (owner == nullptr || *owner != *past);
+        });
+        if (removed > 0) spdlog::info("{} flows of backends that are gone were removed", removed);
+        backend_book_.rename(before, now, raw_backend_counters());
+        rule_book_.rename(naming_->identities.rules, next->identities.rules, raw_rule_counters());
+    }
+    naming_ = std::move(next);
+}
+
+// What sockets, maps and threads were made from cannot change under them.
+Status Daemon::check_unchangeable(const config::Config& next) const {
+    const auto refuse = [](const char* key) {
+        return make_error("{}: changed: it takes a restart, the configuration in force stays", key);
+    };
+    if (next.tables != config_.tables) return refuse("tables");
+    if (next.state != config_.state) return refuse("state.bpffs");
+    if (next.control != config_.control) return refuse("control.socket");
+    if (next.metrics != config_.metrics) return refuse("metrics.listen");
+    if (next.workers != config_.workers) return refuse("workers");
+    if (next.log.format != config_.log.format) return refuse("log.format");
+    return {};
+}
+
+Status Daemon::reload_now() {
+    config_report_.reloads++;
+    const auto attempt = [&]() -> Status {
+        Result<config::Config> config = load_configuration(options_.file);
+        if (!config) return config.error();
+        if (Status status = check_unchangeable(*config); !status) return status;
+        Result<Candidate> candidate = prepare(std::move(*config));
+        if (!candidate) return candidate.error();
+        if (Status status = log_set_level(candidate->config.log.level); !status) return status;
+        return apply(std::move(*candidate));
+    };
+    const Status status = attempt();
+    config_report_.last_reload_ok = status.ok();
+    config_report_.last_error = status ? "" : status.error().message;
+    if (!status) config_report_.failures++;
+    if (status) spdlog::info("configuration reloaded, generation {}", generation_);
+    return status;
+}
+
+void Daemon::kernel_changed(const netlink::KernelView& before, const netlink::KernelView& now) {
+    if (!tiers_ || !tiers_->is_open() || !naming_) return;
+    std::vector<PortSetting> ports = current_ports(config_, plans_, numbers_);
+    const bool recompile = !same_addresses(ports, ports_);
+    ports_ = std::move(ports);
+    Status status = tiers_->set_ports(ports_);
+    if (status && recompile) {
+        Result<compile::Snapshot> snapshot = compile::compile(
+            config_, compile_environment(ports_, generation_ + 1), &naming_->identities);
+        status = snapshot ? tiers_->publish(*snapshot) : Status{snapshot.error()};
+        if (status) {
+            generation_ = snapshot->generation;
+            take_names(*snapshot);
+        }
+    }
+    if (status) status = tiers_->bring_up(config_, plans_, ports_);
+    if (!status) spdlog::error("{}", status.error().message);
+    // Last, so that who asks anew gets answers by the ports as they are now.
+    if (!now.forwards_like(before)) tiers_->xdp().node().route_epoch++;
+}
+
+}  // namespace sluice::control

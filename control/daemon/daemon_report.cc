@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the daemon knows of itself, as one report.
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "control/daemon/daemon.h"
+#include "control/daemon/words.h"
+#include "dataplane/base/log.h"
+
+namespace sluice::control {
+
+namespace {
+
+bool run_statistics_are_on() {
+    std::ifstream file("/proc/sys/kernel/bpf_stats_enabled");
+    int on = 0;
+    return file >> on && on == 1;
+}
+
+void add(worker_counters& sum, const worker_counters& each) {
+    sum.flows_created += each.flows_created;
+    sum.flows_evicted += each.flows_evicted;
+    sum.flows_reclaimed += each.flows_reclaimed;
+    sum.flows_busy += each.flows_busy;
+    sum.neighbors_missing += each.neighbors_missing;
+    sum.trace_events += each.trace_events;
+    sum.trace_lost += each.trace_lost;
+}
+
+}  // namespace
+
+std::vector<backend_counters> Daemon::raw_backend_counters() const {
+    std::vector<backend_counters> counters(naming_->identities.backends.bound());
+    if (!tiers_->is_open() || counters.empty()) return counters;
+    auto read = read_backend_counters(tiers_->xdp().maps(), static_cast<u32>(counters.size()));
+    if (read) counters = std::move(*read);
+    if (tiers_->pool() != nullptr) tiers_->pool()->add_to(counters);
+    return counters;
+}
+
+std::vector<pair_counters> Daemon::raw_rule_counters() const {
+    std::vector<pair_counters> counters(naming_->identities.rules.bound());
+    if (!tiers_->is_open() || counters.empty()) return counters;
+    auto read = read_rule_counters(tiers_->xdp().maps(), static_cast<u32>(counters.size()));
+    if (read) counters = std::move(*read);
+    if (tiers_->pool() != nullptr) tiers_->pool()->add_to(counters);
+    return counters;
+}
+
+void Daemon::report_interfaces(api::Report& report) const {
+    for (const PortSetting& port : ports_) {
+        api::InterfaceReport interface;
+        interface.name = port.name;
+        interface.port = port.number;
+        interface.ifindex = port.present ? port.port.ifindex : 0;
+        interface.vlan = port.port.vlan;
+        interface.mtu = port.port.mtu;
+        interface.up = port.up;
+        config::MacAddress mac;
+        std::copy(std::begin(port.port.mac), std::end(port.port.mac), mac.bytes.begin());
+        if (port.present) interface.mac = mac.text();
+        for (const config::InterfaceAddress& own : port.addresses) interface.addresses.push_back(own.text());
+        if (port.name == port.device) {
+            interface.tiers = tiers_->tier_reports(plans_.at(port.name));
+            if (tiers_->pool() != nullptr && port.present)
+                interface.queues = tiers_->pool()->queue_reports(port.port.ifindex);
+        }
+        report.interfaces.push_back(std::move(interface));
+    }
+}
+
+void Daemon::report_traffic(api::Report& report) const {
+    if (!tiers_->is_open()) return;
+    const auto add_tier = [&](const char* tier, const std::vector<port_counters>& counters) {
+        for (const auto& [number, name] : naming_->ports) report.traffic.push_back({name, tier, counters[number]});
+        report.traffic.push_back({"none", tier, counters[0]});
+    };
+    if (const auto counters = read_port_counters(tiers_->xdp().maps())) add_tier("xdp", *counters);
+    if (tiers_->pool() != nullptr) add_tier("af_xdp", tiers_->pool()->ports());
+}
+
+void Daemon::report_services(api::Report& report) const {
+    const std::vector<backend_counters> backends = raw_backend_counters();
+    for (const config::Service& service : config_.services) {
+        api::ServiceReport out;
+        out.name = service.name;
+        out.vip = service.vip.is_host() ? service.vip.address.text() : service.vip.text();
+        out.protocol = word(service.protocol);
+        out.ports = ports_text(service.ports);
+        out.mode = word(service.mode);
+        out.tier = service.tier ? tier_name(*service.tier) : "auto";
+        for (const config::Backend& backend : service.backends) {
+            const compile::BackendKey key = compile::key_of(service, backend);
+            const u32 id = naming_->identities.backends.at(key);
+            out.backends.push_back({key.text(), word(backend.state), backend.weight, backend_book_.of(id, backends)});
+        }
+        report.services.push_back(std::move(out));
+    }
+    const std::vector<pair_counters> rules = raw_rule_counters();
+    report.default_action = config_.policy.default_action == config::DefaultAction::allow ? "allow" : "drop";
+    for (const config::Rule& rule : config_.policy.rules) {
+        const u32 id = naming_->identities.rules.at(rule.name);
+        report.rules.push_back({rule.name, word(rule.action), rule_book_.of(id, rules)});
+    }
+}
+
+void Daemon::report_flows(api::Report& report) const {
+    if (!tiers_->is_open()) return;
+    api::FlowTableReport& flows = report.flows;
+    flows.capacity = tiers_->xdp().node().flow_capacity;
+    flows.live = sweeper_->census().live;
+    flows.aliases = sweeper_->census().aliases;
+    flows.expired = sweeper_->expired();
+    flows.repaired = sweeper_->repaired();
+    if (const auto counters = read_cpu_counters(tiers_->xdp().maps())) add(flows.counters, *counters);
+    if (tiers_->pool() != nullptr) {
+        for (const worker_counters& worker : tiers_->pool()->counters()) add(flows.counters, worker);
+    }
+    report.trace_every = tiers_->xdp().node().trace_every;
+    report.adoption = tiers_->xdp().maps().adoption_note();
+    if (run_statistics_are_on()) report.run = tiers_->xdp().attacher().run_statistics();
+}
+
+api::Report Daemon::report_now() {
+    api::Report report;
+    report.version = SLUICE_VERSION;
+    report.pid = getpid();
+    report.uptime = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+    for (const auto& [name, plan] : plans_) {
+        if (report.not_ready.empty()) report.not_ready = tiers_->unserved(plan);
+    }
+    report.ready = report.not_ready.empty();
+    report.config = config_report_;
+    report.config.file = options_.file;
+    report.config.generation = generation_;
+    report.config.compile_ms = built_.milliseconds;
+    report.config.image_bytes = built_.bytes;
+    report_interfaces(report);
+    report_traffic(report);
+    report_services(report);
+    report_flows(report);
+    if (tiers_->pool() != nullptr) report.workers = tiers_->pool()->worker_reports();
+    report.no_workers = report.workers.empty() ? tiers_->no_workers() : "";
+    const netlink::MirrorCounters& kernel = mirror_->counters();
+    report.kernel = {kernel.changes, kernel.overruns, kernel.neighbor_requests, kernel.neighbor_failures,
+                     kernel.neighbor_requests_lost};
+    return report;
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/daemon/kernel_router.h"
+
+namespace sluice::control {
+
+u32 KernelRouter::route(const pipeline_context& context, const address& to, next_hop& hop) {
+    const netlink::RouteAnswer answer = reader_.resolve(to, static_cast<u32>(context.q.hash >> 32));
+    if (answer.reach == netlink::Reach::no_route) return drop(REASON_NO_ROUTE);
+    const u32 port = node_port_find(&node_, answer.device, answer.vlan);
+    if (port == 0) return drop(REASON_NO_ROUTE);  // by an interface that is none of ours, as in the XDP tier
+    if (answer.reach == netlink::Reach::no_neighbor) {
+        requests_.ask(answer.ifindex, answer.next_hop);
+        return drop(REASON_NO_NEIGHBOR);
+    }
+    std::memcpy(hop.mac, answer.mac.data(), answer.mac.size());
+    hop.port = static_cast<u16>(port);
+    return 0;
+}
+
+}  // namespace sluice::control

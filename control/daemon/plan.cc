@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/daemon/plan.h"
+
+#include <algorithm>
+
+namespace sluice::control {
+
+namespace {
+
+bool requires_it(const config::Interface& interface, config::Requirement requirement) {
+    return std::find(interface.require.begin(), interface.require.end(), requirement) !=
+           interface.require.end();
+}
+
+TierPlan plan_tier(const config::TierDecision& from) {
+    TierPlan plan{from.tier, from.decision, false, ""};
+    if (from.tier == config::Tier::dpdk || from.tier == config::Tier::epoll)
+        plan.why_not = "not built into this release";
+    else if (from.decision.value == config::Switch::off)
+        plan.why_not = fmt::format("switched off by the {}", config::text(from.decision.decided_by));
+    else
+        plan.wanted = true;
+    return plan;
+}
+
+Status refuse(const config::Interface& interface, const char* requirement, const InterfacePlan& plan,
+              config::Tier tier) {
+    for (const TierPlan& each : plan.tiers) {
+        if (each.tier == tier)
+            return make_error("interface {}: require {}: {} is {}", interface.name, requirement,
+                              tier_name(tier), each.why_not);
+    }
+    return make_error("interface {}: require {}: no such tier here", interface.name, requirement);
+}
+
+}  // namespace
+
+std::string_view tier_name(config::Tier tier) {
+    switch (tier) {
+        case config::Tier::dpdk: return "dpdk";
+        case config::Tier::xdp: return "xdp";
+        case config::Tier::af_xdp: return "af_xdp";
+        case config::Tier::epoll: return "epoll";
+    }
+    return "";
+}
+
+Result<InterfacePlan> plan_interface(const config::Interface& interface, const config::TierFlags& flags) {
+    using config::Requirement;
+    InterfacePlan plan;
+    plan.name = interface.name;
+    for (const config::TierDecision& decision : config::decide_tiers(flags, interface)) {
+        plan.tiers.push_back(plan_tier(decision));
+        if (decision.tier == config::Tier::xdp) plan.xdp = plan.tiers.back().wanted;
+        if (decision.tier == config::Tier::af_xdp) plan.af_xdp = plan.tiers.back().wanted;
+    }
+    const bool zero_copy = requires_it(interface, Requirement::af_xdp_zero_copy);
+    plan.require_native = requires_it(interface, Requirement::xdp_native);
+    plan.require_af_xdp = zero_copy || requires_it(interface, Requirement::af_xdp);
+    if (zero_copy) plan.zero_copy = ZeroCopy::require;
+    if (plan.require_native && !plan.program()) {
+        if (Status status = refuse(interface, "xdp_native", plan, config::Tier::xdp); !status)
+            return status.error();
+    }
+    if (plan.require_af_xdp && !plan.af_xdp) {
+        const char* word = zero_copy ? "af_xdp_zero_copy" : "af_xdp";
+        if (Status status = refuse(interface, word, plan, config::Tier::af_xdp); !status)
+            return status.error();
+    }
+    if (requires_it(interface, Requirement::dpdk)) {
+        if (Status status = refuse(interface, "dpdk", plan, config::Tier::dpdk); !status)
+            return status.error();
+    }
+    return plan;
+}
+
+}  // namespace sluice::control

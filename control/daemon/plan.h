@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which tiers are to serve an interface, before any of them is tried: what file and flags say, what this
+// release has, and what `require:` rules out.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "control/config/flags.h"
+#include "dataplane/base/result.h"
+#include "dataplane/io/af_xdp/xsk_options.h"
+
+namespace sluice::control {
+
+struct TierPlan {
+    config::Tier tier;
+    config::Decision decision;
+    bool wanted = false;
+    std::string why_not;  // of a tier that is not wanted
+};
+
+struct InterfacePlan {
+    std::string name;
+    bool xdp = false;     // the XDP program serves packets
+    bool af_xdp = false;  // XDP sockets hand packets to the engine
+    bool require_native = false;
+    bool require_af_xdp = false;
+    ZeroCopy zero_copy = ZeroCopy::automatic;
+    std::vector<TierPlan> tiers;  // in the order to try
+
+    // The program is on the interface in either case: without the XDP tier it only hands over.
+    bool program() const { return xdp || af_xdp; }
+    bool engine_only() const { return af_xdp && !xdp; }
+};
+
+std::string_view tier_name(config::Tier tier);
+
+// `interface` is a device's section. Fails when `require:` asks for what is switched off.
+Result<InterfacePlan> plan_interface(const config::Interface& interface, const config::TierFlags& flags);
+
+}  // namespace sluice::control

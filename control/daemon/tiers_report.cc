@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/daemon/tiers.h"
+
+namespace sluice::control {
+
+namespace {
+
+std::string first_of(const std::string& one, const std::string& other) { return one.empty() ? other : one; }
+
+}  // namespace
+
+const Tiers::Device* Tiers::find(const std::string& name) const {
+    const auto at = devices_.find(name);
+    return at == devices_.end() ? nullptr : &at->second;
+}
+
+Status Tiers::check_requirements(const Plans& plans) const {
+    for (const auto& [name, plan] : plans) {
+        const Device* device = find(name);
+        const bool attached = device != nullptr && device->attachment;
+        const std::string refusal = first_of(open_refusal_, device != nullptr ? device->program_refusal : "");
+        if (plan.require_native && (!attached || device->attachment->mode != XdpMode::native))
+            return make_error("interface {}: require xdp_native: {}", name, first_of(refusal, "not in native mode"));
+        if (!plan.require_af_xdp || (attached && device->engine)) continue;
+        const std::string why = first_of(refusal, first_of(device != nullptr ? device->engine_refusal : "", no_workers_));
+        return make_error("interface {}: require {}: {}", name,
+                          plan.zero_copy == ZeroCopy::require ? "af_xdp_zero_copy" : "af_xdp", why);
+    }
+    return {};
+}
+
+std::string Tiers::unserved(const InterfacePlan& plan) const {
+    if (!plan.program()) return "";
+    if (!xdp_) return fmt::format("interface {}: {}", plan.name, open_refusal_);
+    const Device* device = find(plan.name);
+    if (device != nullptr && device->attachment) return "";
+    return fmt::format("interface {}: {}", plan.name,
+                       device == nullptr ? "not brought up yet"
+                                         : first_of(device->program_refusal, first_of(device->engine_refusal, no_workers_)));
+}
+
+api::TierReport Tiers::report_xdp(const Device* device, const InterfacePlan& plan) const {
+    api::TierReport report;
+    if (!xdp_ || device == nullptr || !device->attachment) {
+        report.reason = first_of(open_refusal_, device != nullptr ? device->program_refusal : "");
+        return report;
+    }
+    const XdpAttachment& attachment = *device->attachment;
+    report.active = plan.xdp;
+    report.mode = xdp_mode_name(attachment.mode);
+    if (!attachment.native_refusal.empty()) report.reason = fmt::format("native: {}", attachment.native_refusal);
+    if (!attachment.dispatcher_refusal.empty())
+        report.reason += fmt::format("{}dispatcher: {}", report.reason.empty() ? "" : "; ", attachment.dispatcher_refusal);
+    return report;
+}
+
+api::TierReport Tiers::report_af_xdp(const Device* device) const {
+    api::TierReport report;
+    if (device == nullptr || !device->engine || !pool_) {
+        const std::string program = first_of(open_refusal_, device != nullptr ? device->program_refusal : "");
+        report.reason = first_of(program, first_of(device != nullptr ? device->engine_refusal : "", no_workers_));
+        return report;
+    }
+    report.active = true;
+    report.mode = pool_->zero_copy(device->ifindex) ? "zero-copy" : "copy";
+    const std::string refusal = pool_->zero_copy_refusal(device->ifindex);
+    if (!refusal.empty()) report.reason = fmt::format("zero-copy: {}", refusal);
+    return report;
+}
+
+std::vector<api::TierReport> Tiers::tier_reports(const InterfacePlan& plan) const {
+    std::vector<api::TierReport> reports;
+    const Device* device = find(plan.name);
+    for (const TierPlan& tier : plan.tiers) {
+        api::TierReport report;
+        if (!tier.wanted)
+            report.reason = tier.why_not;
+        else if (tier.tier == config::Tier::xdp)
+            report = report_xdp(device, plan);
+        else if (tier.tier == config::Tier::af_xdp)
+            report = report_af_xdp(device);
+        report.tier = tier_name(tier.tier);
+        report.decided = tier.decision.text();
+        reports.push_back(std::move(report));
+    }
+    return reports;
+}
+
+}  // namespace sluice::control

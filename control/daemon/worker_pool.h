@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The AF_XDP workers: queues spread over threads, each with its sockets, its engine and its counters.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/api/model.h"
+#include "control/config/config.h"
+#include "control/daemon/counter_book.h"
+#include "dataplane/io/host_path/host_path.h"
+#include "dataplane/io/netlink/kernel_mirror.h"
+#include "dataplane/io/xdp/xdp_dataplane.h"
+
+namespace sluice::control {
+
+struct PoolOptions {
+    std::vector<XskQueue> queues;
+    config::Workers workers;
+    ZeroCopy zero_copy = ZeroCopy::automatic;
+    u32 fragments = 16384;
+    MapSizes sizes;
+    std::map<std::string, u32> mtu;  // by device
+};
+
+// Which worker serves which queue: queue q of every device belongs to worker q modulo the number of workers, so that a
+// packet can leave by the worker that has it. `processors`: of this machine. At least one worker.
+u32 worker_count(const config::Workers& workers, const std::vector<XskQueue>& queues, u32 processors);
+
+class WorkerPool {
+public:
+    // Opens everything; nothing runs and no packet is handed over before run().
+    static Result<std::unique_ptr<WorkerPool>> start(const PoolOptions& options, XdpDataplane& xdp,
+                                                     netlink::KernelMirror& mirror);
+    ~WorkerPool();  // packets are dropped as no_engine from here on
+    WorkerPool(const WorkerPool&) = delete;
+    WorkerPool& operator=(const WorkerPool&) = delete;
+
+    // Starts the threads and gives them the packets.
+    Status run();
+
+    // On return no engine uses the image before.
+    void set_image(const Image& image);
+
+    bool zero_copy(u32 ifindex) const;
+    std::string zero_copy_refusal(u32 ifindex) const;
+
+    // Sums over all workers, here and below.
+    std::vector<port_counters> ports() const;
+    void add_to(std::vector<backend_counters>& counters) const;
+    void add_to(std::vector<pair_counters>& counters) const;
+    std::vector<worker_counters> counters() const;  // by worker
+
+    std::vector<api::WorkerReport> worker_reports() const;
+    std::vector<api::QueueReport> queue_reports(u32 ifindex) const;
+
+private:
+    struct Member;
+
+    WorkerPool(XdpDataplane& xdp, PoolOptions options);
+    Status open_host_paths();
+    Status add_member(u32 index, u32 count, netlink::KernelMirror& mirror);
+    std::string refusal_of(u32 ifindex) const;
+
+    XdpDataplane& xdp_;
+    PoolOptions options_;
+    std::map<u32, std::unique_ptr<HostPath>> host_paths_;  // by ifindex; null: refused
+    std::vector<std::unique_ptr<Member>> members_;
+};
+
+}  // namespace sluice::control

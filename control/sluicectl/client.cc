@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/sluicectl/client.h"
+
+#include <httplib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "dataplane/base/fd.h"
+
+namespace sluice::ctl {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+constexpr time_t patience = 30;  // seconds; a large configuration takes a while to compile
+
+// Why nobody answers: the HTTP library only says that the connection failed.
+Error why_unreachable(const std::string& socket) {
+    const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (socket.size() >= sizeof address.sun_path) return make_error("{}: path too long for a socket", socket);
+    std::copy(socket.begin(), socket.end(), address.sun_path);
+    if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+        return make_error("{}: the daemon took the request and did not answer within {} s", socket, patience);
+    if (errno == ENOENT || errno == ECONNREFUSED)
+        return make_error("{}: no daemon runs here (is sluiced started? another socket: --socket)", socket);
+    return system_error(errno, "{}", socket);
+}
+
+}  // namespace
+
+Result<Json> Client::ask(const std::string& method, const std::string& path, const std::string& body) const {
+    httplib::Client http(socket_);
+    http.set_address_family(AF_UNIX);
+    http.set_read_timeout(patience);
+    httplib::Request request;
+    request.method = method;
+    request.path = path;
+    request.headers = {{"Host", "sluice"}, {"Content-Type", "application/json"}};
+    request.body = body;
+    const httplib::Result result = http.send(request);
+    if (!result) return why_unreachable(socket_);
+    Json answer = Json::parse(result->body, nullptr, false);
+    if (answer.is_discarded())
+        return make_error("{}: the answer is not JSON (status {})", socket_, result->status);
+    if (result->status == 200) return answer;
+    if (answer.is_object() && answer.contains("error"))
+        return make_error("{}", answer["error"].get<std::string>());
+    return make_error("{}: refused with status {}", socket_, result->status);
+}
+
+}  // namespace sluice::ctl

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/sluicectl/render.h"
+
+#include <fmt/format.h>
+
+#include "control/sluicectl/table.h"
+
+namespace sluice::ctl {
+
+namespace {
+
+std::string text_of(const Json& object, const char* key) { return object.at(key).get<std::string>(); }
+double number_of(const Json& object, const char* key) { return object.at(key).get<double>(); }
+std::string count_of(const Json& object, const char* key) { return short_number(number_of(object, key)); }
+// `text` behind `lead`; nothing for no text.
+std::string behind(std::string_view lead, const std::string& text) {
+    return text.empty() ? std::string() : fmt::format("{}{}", lead, text);
+}
+std::string dash(const std::string& text) { return text.empty() ? "-" : text; }
+
+// "forward 12.3k, pass 4"
+std::string verdicts_line(const Json& counters) {
+    std::string out;
+    for (const auto& [name, value] : counters.at("verdicts").items())
+        out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name, count_of(value, "packets"));
+    return out;
+}
+
+std::string counts_line(const Json& counts) {
+    std::string out;
+    for (const auto& [name, value] : counts.items())
+        out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name, short_number(value.get<double>()));
+    return out;
+}
+
+std::string tiers_text(const Json& interface) {
+    std::string out;
+    for (const Json& tier : interface.at("tiers")) {
+        const bool active = tier.at("active").get<bool>();
+        out += fmt::format("  {:<7} {}{}\n", text_of(tier, "tier"), active ? "active" : "off",
+                           active ? behind(", ", text_of(tier, "mode")) : "");
+        out += wrapped(behind("switch: ", text_of(tier, "decided")), 10);
+        out += wrapped(behind("reason: ", text_of(tier, "reason")), 10);
+    }
+    return out;
+}
+
+std::string traffic_text(const Json& interface) {
+    std::string out;
+    for (const auto& [tier, counters] : interface.at("traffic").items()) {
+        const Json& received = counters.at("received");
+        out += wrapped(fmt::format("{} received {} ({} bytes): {}", tier, count_of(received, "packets"),
+                                   count_of(received, "bytes"), dash(verdicts_line(counters))),
+                       2);
+        out += wrapped(behind("drops: ", counts_line(counters.at("drops"))), 4);
+        out += wrapped(behind("handed over: ", counts_line(counters.at("punts"))), 4);
+    }
+    return out;
+}
+
+std::string interface_text(const Json& interface) {
+    const bool present = interface.at("ifindex").get<unsigned>() != 0;
+    std::string state = !present ? "gone" : interface.at("up").get<bool>() ? "up" : "down";
+    std::string addresses;
+    for (const Json& address : interface.at("addresses")) addresses += behind(" ", address.get<std::string>());
+    std::string out =
+        wrapped(fmt::format("{} {}, port {}, mtu {}, mac {}{}", text_of(interface, "name"), state,
+                            interface.at("port").get<unsigned>(), interface.at("mtu").get<unsigned>(),
+                            dash(text_of(interface, "mac")), addresses),
+                0);
+    out += tiers_text(interface);
+    Table queues({{"queue", true},
+                  {"worker", true},
+                  {"copy"},
+                  {"received", true},
+                  {"sent", true},
+                  {"rx lost", true},
+                  {"fill empty", true},
+                  {"tx full", true}});
+    for (const Json& queue : interface.at("queues")) {
+        queues.add({fmt::to_string(queue.at("queue").get<unsigned>()),
+                    fmt::to_string(queue.at("worker").get<unsigned>()),
+                    queue.at("zero_copy").get<bool>() ? "zero" : "copy", count_of(queue, "received"),
+                    count_of(queue, "sent"),
+                    short_number(number_of(queue, "rx_dropped") + number_of(queue, "rx_ring_full")),
+                    count_of(queue, "rx_fill_ring_empty"), count_of(queue, "transmit_full")});
+    }
+    if (!queues.empty()) out += queues.text(2);
+    return out + traffic_text(interface);
+}
+
+std::string workers_text(const Json& status) {
+    const std::string none = text_of(status, "no_workers");
+    if (status.at("workers").empty())
+        return wrapped(fmt::format("workers: none{}", behind(": ", none)), 0);
+    Table table({{"worker", true},
+                 {"core", true},
+                 {"busy", true},
+                 {"frames", true},
+                 {"per batch", true},
+                 {"waiting", true}});
+    for (const Json& worker : status.at("workers")) {
+        const double busy = number_of(worker, "busy_seconds");
+        const double total = busy + number_of(worker, "idle_seconds");
+        const double batches = number_of(worker, "batches");
+        const Json& core = worker.at("core");
+        table.add({fmt::to_string(worker.at("id").get<unsigned>()),
+                   core.is_null() ? "-" : fmt::to_string(core.get<unsigned>()),
+                   fmt::format("{:.1f}%", total > 0 ? 100 * busy / total : 0.0), count_of(worker, "frames"),
+                   fmt::format("{:.1f}", batches > 0 ? number_of(worker, "frames") / batches : 0.0),
+                   count_of(worker, "sleeps"), count_of(worker, "transmit_refused"), count_of(worker, "host_path_refused")});
+    }
+    return table.text();
+}
+
+}  // namespace
+
+std::string status_text(const Json& status) {
+    const Json& config = status.at("config");
+    const Json& flows = status.at("flow_table");
+    std::string out = fmt::format("sluice {}, pid {}, up {}, {}\n", text_of(status, "version"),
+                                  status.at("pid").get<int>(), short_duration(number_of(status, "uptime")),
+                                  status.at("ready").get<bool>() ? "ready" : "not ready");
+    if (!text_of(status, "not_ready").empty()) out += wrapped(text_of(status, "not_ready"), 2);
+    out += wrapped(fmt::format("configuration {}, generation {}", text_of(config, "file"),
+                               config.at("generation").get<unsigned>()),
+                   0);
+    if (!config.at("last_reload_ok").get<bool>())
+        out += wrapped(behind("last reload refused: ", text_of(config, "last_error")), 2);
+    out += wrapped(behind("state: ", text_of(status, "adoption")), 0);
+    out += fmt::format("flows {} of {}, created {}, expired {}, evicted {}\n\n", count_of(flows, "live"),
+                       count_of(flows, "capacity"), count_of(flows, "created"), count_of(flows, "expired"),
+                       count_of(flows, "evicted"));
+    for (const Json& interface : status.at("interfaces")) out += interface_text(interface) + "\n";
+    return out + workers_text(status);
+}
+
+std::string services_text(const Json& services) {
+    std::string out;
+    for (const Json& service : services.at("services")) {
+        out += wrapped(
+            fmt::format("{}: {} {} ports {}, {}, tier {}", text_of(service, "name"),
+                        text_of(service, "protocol"), text_of(service, "vip"), text_of(service, "ports"),
+                        text_of(service, "mode"), text_of(service, "tier")),
+            0);
+        Table table({{"backend"},
+                     {"state"},
+                     {"weight", true},
+                     {"flows", true},
+                     {"pkts to", true},
+                     {"bytes to", true},
+                     {"pkts from", true},
+                     {"bytes from", true}});
+        for (const Json& backend : service.at("backends")) {
+            const Json& to = backend.at("to");
+            const Json& from = backend.at("from");
+            table.add({text_of(backend, "name"), text_of(backend, "state"),
+                       fmt::to_string(backend.at("weight").get<unsigned>()),
+                       count_of(backend, "flows_created"), count_of(to, "packets"), count_of(to, "bytes"),
+                       count_of(from, "packets"), count_of(from, "bytes")});
+        }
+        out += table.empty() ? "  no backends\n" : table.text(2);
+    }
+    return out.empty() ? "no services\n" : out;
+}
+
+std::string policy_text(const Json& policy) {
+    Table table({{"rule"}, {"action"}, {"packets", true}, {"bytes", true}});
+    for (const Json& rule : policy.at("rules"))
+        table.add({text_of(rule, "name"), text_of(rule, "action"), count_of(rule, "packets"),
+                   count_of(rule, "bytes")});
+    return fmt::format("{}default: {}\n", table.empty() ? "no rules\n" : table.text(), text_of(policy, "default"));
+}
+
+std::string flows_text(const Json& page) {
+    std::string out;
+    for (const Json& flow : page.at("flows")) {
+        const Json& packets = flow.at("packets");
+        const Json& bytes = flow.at("bytes");
+        const std::string backend = text_of(flow, "backend");
+        out += wrapped(fmt::format("{} {} > {}{}", text_of(flow, "protocol"), text_of(flow, "initiator"),
+                                   text_of(flow, "responder"), behind(" > ", backend)),
+                       0);
+        out += wrapped(
+            fmt::format("{} {}{}{}, idle {}, out {}/{}B, back {}/{}B", text_of(flow, "mode"),
+                        text_of(flow, "state"),
+                        behind(", service ", text_of(flow, "service")),
+                        behind(", rule ", text_of(flow, "rule")),
+                        short_duration(number_of(flow, "idle")), short_number(packets.at(0).get<double>()),
+                        short_number(bytes.at(0).get<double>()), short_number(packets.at(1).get<double>()),
+                        short_number(bytes.at(1).get<double>())),
+            4);
+    }
+    if (out.empty()) return "no flows\n";
+    if (!page.at("next").is_null())
+        out += fmt::format("more: --cursor {}\n", page.at("next").get<unsigned long long>());
+    return out;
+}
+
+std::string trace_text(const Json& trace) {
+    const auto every = trace.at("every").get<unsigned>();
+    std::string out = every == 0 ? "sampling is off\n" : fmt::format("one packet in {} of each CPU\n", every);
+    for (const Json& event : trace.at("events")) {
+        const std::string reason = text_of(event, "reason");
+        out += wrapped(
+            fmt::format("{:.6f} {} {} {} > {} {}B {}{}{}{}{}", number_of(event, "time"),
+                        text_of(event, "interface"), text_of(event, "protocol"), text_of(event, "source"),
+                        text_of(event, "destination"), event.at("length").get<unsigned>(),
+                        text_of(event, "verdict"), behind(" ", reason),
+                        behind(" service ", text_of(event, "service")),
+                        behind(" backend ", text_of(event, "backend")),
+                        behind(" rule ", text_of(event, "rule"))),
+            0);
+    }
+    return out;
+}
+
+}  // namespace sluice::ctl
