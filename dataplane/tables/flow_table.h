@@ -76,14 +76,21 @@ SHARED bool flow_follow_alias(const struct tables* t, struct flow_ref* ref) {
     return flow_unchanged(ref);
 }
 
+// Ticks without a packet. The program's coarse clock lags some milliseconds behind the engine's: a stamp may
+// lie in the future.
+SHARED u32 flow_idle(const struct flow* flow, u32 now) {
+    u32 idle = now - flow->last_seen;
+    return idle > 0x7fffffff ? 0 : idle;
+}
+
 SHARED bool flow_expired(const struct tables* t, const struct flow* flow, u32 now) {
-    return now - flow->last_seen > t->node->timeout[flow->state & (STATE_COUNT - 1)];
+    return flow_idle(flow, now) > t->node->timeout[flow->state & (STATE_COUNT - 1)];
 }
 
 // How readily a slot gives way: expired first, then half-open and closing connections, each by the time it
 // has been idle.
 SHARED u32 flow_eviction_score(const struct tables* t, const struct flow* flow, u32 now) {
-    u32 idle = now - flow->last_seen;
+    u32 idle = flow_idle(flow, now);
     if (idle > 0x0fffffff) idle = 0x0fffffff;
     if (flow_expired(t, flow, now)) return idle | 0x40000000;
     if (flow->state == STATE_TCP_SYN || flow->state == STATE_TCP_CLOSING) return idle | 0x20000000;

@@ -81,9 +81,7 @@ void FlowSweeper::look_at(u32 index, u32 now) {
         }
         return;
     }
-    // A packet may have stamped the entry after `now` was taken: that is no age of 2^32 ticks.
-    const bool future = static_cast<std::int32_t>(now - entry.last_seen) < 0;
-    if (!future && flow_expired(&tables_, &entry, now)) {
+    if (flow_expired(&tables_, &entry, now)) {
         remove(index, entry.version);
         ++expired_;
         return;
