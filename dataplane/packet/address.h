@@ -38,6 +38,13 @@ SHARED struct be32 address_to_ipv4(const struct address* a) {
     return wire;
 }
 
+// Word by word, as addresses are stored: one wide load of what two stores have just written would wait until
+// both have left the store buffer.
+SHARED void address_copy(struct address* to, const struct address* from) {
+    to->word[0] = from->word[0];
+    to->word[1] = from->word[1];
+}
+
 SHARED bool address_equal(const struct address* a, const struct address* b) {
     return ((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1])) == 0;
 }

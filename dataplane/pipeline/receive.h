@@ -59,8 +59,8 @@ SHARED u32 stage_interest(struct pipeline* s) {
         if (!quoted_addresses(s, &c->q.destination_address, &c->q.source_address)) return VERDICT_PASS;
         if (interest_has(&node->destination, &c->h.destination)) return 0;
     } else {
-        c->q.source_address = c->h.source;
-        c->q.destination_address = c->h.destination;
+        address_copy(&c->q.source_address, &c->h.source);
+        address_copy(&c->q.destination_address, &c->h.destination);
     }
     if (interest_has(&node->destination, &c->q.destination_address)) return 0;
     if (interest_has(&node->source, &c->q.source_address)) return 0;
