@@ -9,13 +9,6 @@ from daemon import service
 from topology import VIP4, run, wait_until
 from traffic import UdpStream
 
-PASS_PROGRAM = """
-#define SEC(name) __attribute__((section(name), used))
-SEC("xdp") int other_pass(void *context) { return 2; }
-char _license[] SEC("license") = "GPL";
-"""
-
-
 class Faults:
     def web(self, lab, config=None, **options):
         for backend in lab.backends:
@@ -90,10 +83,7 @@ class Faults:
 
     def test_another_xdp_program_is_left_alone_and_named(self):
         lab = self.make_lab(backends=1)
-        source, program = lab.home / "other.c", lab.home / "other.o"
-        source.write_text(PASS_PROGRAM)
-        run("clang-14", "-target", "bpf", "-O2", "-c", source, "-o", program)
-        lab.node.ip("link", "set", "dev", "cl0", "xdp", "obj", program, "sec", "xdp")
+        lab.node.attach_other_program("cl0")
         before = lab.program_id("cl0")
         daemon = self.make_daemon(lab, {"services": [service(lab)]}).launch()
         wait_until(lambda: daemon.socket.exists() and daemon.ctl("status", check=False).returncode == 0, "sluiced answers", 20)

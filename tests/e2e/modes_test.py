@@ -5,7 +5,7 @@ import programs
 from case import LabCase, for_each_tier, main
 from daemon import service
 from scapy.all import IP, UDP, Ether, IPv6, raw
-from topology import CLIENT4, CLIENT6, VIP4, VIP6, wait_until
+from topology import CLIENT4, CLIENT6, GATEWAY4, GATEWAY6, VIP4, VIP6, wait_until
 from traffic import Frames, TunnelEnd, UdpStream, inner_packet
 
 SOURCE4, SOURCE6 = "172.16.0.9", "100::9"
@@ -39,9 +39,9 @@ class Modes:
             self.assertEqual(stream.send(1, size=77), 1)
             left = [ip_packet(f) for f in sent.take(outgoing=True) if f[12:14] in (b"\x08\x00", b"\x86\xdd")]
             left = [packet for packet in left if packet[-77:] == bytes(77)]
-        wait_until(lambda: self.end.outer, "the packet at the tunnel's end")
-        self.assertEqual((len(left), len(self.end.outer)), (1, 1))
-        return left[0], self.end.outer[0]
+        came = wait_until(lambda: [packet for packet in self.end.outer if packet[-77:] == bytes(77)], "the tunnelled datagram")
+        self.assertEqual((len(left), len(came)), (1, 1))
+        return left[0], came[0]
 
     def check_tunnel(self, mode, family, outer):
         vip = self.tunnelled(mode, family, outer)
@@ -107,9 +107,9 @@ class Modes:
             programs.dnsmasq(backend)
         self.start_daemon(lab, {"services": [service(lab, "web4", mode="fullnat"), service(lab, "web6", 6, mode="fullnat"),
                                              service(lab, "dns", protocol="udp", ports="53", mode="fullnat")]})
-        for family, vip, network in ((4, VIP4, "10.0.{}.1"), (6, VIP6, "2001:db8:{}::1")):
-            expected = {f"backend {b.number} client {network.format(b.number)} server {b.address(family)}\n"
-                        for b in lab.backends}
+        # of the interface that the client's packets come by
+        for family, vip, source in ((4, VIP4, GATEWAY4), (6, VIP6, GATEWAY6)):
+            expected = {f"backend {b.number} client {source} server {b.address(family)}\n" for b in lab.backends}
             with self.subTest(vip):
                 self.assertEqual({programs.curl(lab.client, vip) for _ in range(12)}, expected)
         self.assertIn(programs.dig(lab.client, VIP4), (["203.0.113.1"], ["203.0.113.2"]))

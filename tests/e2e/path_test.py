@@ -3,11 +3,10 @@
 
 import re
 
-import programs
 from case import LabCase, for_each_tier, main
 from daemon import service
 from topology import GATEWAY4, GATEWAY6, VIP4, VIP6, wait_until
-from traffic import TunnelEnd, UdpStream, icmp_error_about
+from traffic import Sink, TunnelEnd, UdpStream, icmp_error_about, upload
 
 
 def flowing(stream, number, timeout=10):
@@ -94,12 +93,7 @@ class Paths:
             self.assertEqual(stream.drain(), 1)
 
     def upload_over(self, lab, vip, size=4 << 20):
-        file = lab.home / "upload"
-        with open(file, "wb") as output:
-            output.truncate(size)
-        sent = programs.curl(lab.client, vip, 80, "/", "--data-binary", f"@{file}", "-o", "/dev/null", "-w",
-                             "%{http_code} %{size_upload}", timeout=30)
-        self.assertEqual(sent, f"200 {size}")
+        self.assertEqual(upload(lab.client, vip, size), size)
 
     def path_mtu(self, lab, vip):
         shown = lab.client.ip("route", "get", vip).stdout
@@ -108,7 +102,7 @@ class Paths:
 
     def test_tcp_obeys_the_answer_about_an_mtu_that_shrank_behind_nat(self):
         lab = self.make_lab(backends=1)
-        programs.nginx(lab.backends[0])
+        self.addCleanup(Sink(lab.backends[0]).close)
         self.start_daemon(lab, {"services": [service(lab, "web4"), service(lab, "web6", 6)]})
         self.upload_over(lab, VIP4)
         lab.node.ip("link", "set", "be1", "mtu", "1400")
@@ -124,7 +118,7 @@ class Paths:
                 vip = VIP4 if family == 4 else VIP6
                 end = TunnelEnd(lab.backends[0], [vip])
                 try:
-                    programs.nginx(lab.backends[0])
+                    self.addCleanup(Sink(lab.backends[0]).close)
                     lab.node.ip("link", "set", "be1", "mtu", "1400")
                     self.start_daemon(lab, {"services": [service(lab, "web", family, mode=mode, outer=outer)]})
                     self.upload_over(lab, vip)

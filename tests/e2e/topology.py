@@ -16,7 +16,6 @@ import ctypes
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,12 @@ CLIENT4, CLIENT6 = "198.51.100.2", "2001:db8:c::2"
 GATEWAY4, GATEWAY6 = "198.51.100.1", "2001:db8:c::1"
 VIP4, VIP6 = "192.0.2.10", "2001:db8:a::10"
 CLONE_NEWNET = 0x40000000
+
+PASS_PROGRAM = """
+#define SEC(name) __attribute__((section(name), used))
+SEC("xdp") int other_pass(void *context) { return 2; }
+char _license[] SEC("license") = "GPL";
+"""
 
 _open_labs = []
 
@@ -122,6 +127,13 @@ class Namespace:
         process.log = log
         self.processes.append(process)
         return process
+
+    def attach_other_program(self, device):
+        """Puts an XDP program that passes everything onto DEVICE."""
+        source, program = self.home / "other.c", self.home / "other.o"
+        source.write_text(PASS_PROGRAM)
+        run("clang-14", "-target", "bpf", "-O2", "-c", source, "-o", program)
+        self.ip("link", "set", "dev", device, "xdp", "obj", program, "sec", "xdp")
 
     def counters(self, *names):
         """The kernel's counters as nstat names them."""
@@ -236,17 +248,7 @@ class Lab:
         shutil.rmtree(self.home, ignore_errors=True)
 
 
-def bpf_objects(kind):
-    """Ids of the machine's BPF objects of KIND (prog, map, link) with a name of ours."""
-    listed = json.loads(run("bpftool", "-j", kind, "show").stdout or "[]")
-    return {entry["id"]: entry for entry in listed}
-
-
 def xdp_mode(link):
     """native, generic or None, out of `ip -json link`."""
     modes = {1: "native", 2: "generic", 3: "offload", 4: "several"}
     return modes.get(link.get("xdp", {}).get("mode")) if "xdp" in link else None
-
-
-def kernel_release():
-    return tuple(map(int, re.match(r"(\d+)\.(\d+)", os.uname().release).groups()))

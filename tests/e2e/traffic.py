@@ -155,6 +155,9 @@ class TunnelEnd:
         space = backend.namespace
         for vip in vips:
             space.ip("addr", "add", f"{vip}/{128 if ':' in vip else 32}", "dev", "lo", *(["nodad"] if ":" in vip else []))
+        # GRO would join tunnelled segments and leave their checksum to be filled in; NAPI comes with the program
+        space.run("ethtool", "-K", "eth0", "gro", "off")
+        space.attach_other_program("eth0")
         # the kernel's own answer to a protocol that it does not know
         space.run("nft", "add table inet tunnel; add chain inet tunnel input { type filter hook input priority 0; }; "
                   f"add rule inet tunnel input meta l4proto {{ 4, 41 }} drop; "
@@ -175,7 +178,10 @@ class TunnelEnd:
             ready, _, _ = select.select([self.wire, self.ends], [], [])
             if self.ends in ready:
                 return
-            packet, address = self.wire.recvfrom(65536)
+            try:
+                packet, address = self.wire.recvfrom(65536)
+            except OSError:  # the lab was closed first
+                return
             if address[2] == socket.PACKET_OUTGOING or not packet:
                 continue
             inner = inner_packet(packet, self.gue_port)
@@ -187,7 +193,7 @@ class TunnelEnd:
 
     def close(self):
         os.write(self.ended, b"x")
-        self.thread.join()
+        self.thread.join(5)
         for descriptor in (self.ends, self.ended, self.tun):
             os.close(descriptor)
         self.wire.close()
@@ -216,3 +222,36 @@ def icmp_error_about(namespace, address, hops, port=9000, timeout=3.0):
                             else socket.inet_ntop(socket.AF_INET, data[20:24]))
                 return error_type, code, offender
     return None
+
+
+class Sink:
+    """Takes TCP connections at a backend and answers each with the number of bytes it took before the client's FIN."""
+
+    def __init__(self, backend, port=80):
+        with backend.namespace.inside():
+            self.socket = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.socket.accept()
+                with connection, contextlib.suppress(ConnectionError):
+                    count = 0
+                    while data := connection.recv(1 << 18):
+                        count += len(data)
+                    connection.sendall(str(count).encode())
+
+    def close(self):
+        self.socket.close()
+
+
+def upload(client, address, size, port=80, timeout=30):
+    """Sends SIZE bytes over TCP; how many the sink took."""
+    with client.inside():
+        connection = socket.create_connection((address, port), timeout=timeout)
+    with connection:
+        connection.settimeout(timeout)
+        connection.sendall(bytes(size))
+        connection.shutdown(socket.SHUT_WR)
+        return int(connection.recv(100))
