@@ -42,7 +42,8 @@ class LabCase(unittest.TestCase):
         return self.make_daemon(lab, config, **options).start()
 
     def _show_log(self, daemon):
-        if not self._outcome.success and daemon.process:
+        told = self._outcome.result.failures + self._outcome.result.errors
+        if daemon.process and any(self in (test, getattr(test, "test_case", None)) for test, _ in told):
             print("\n".join(f"# {daemon.name}: {line}" for line in daemon.log().splitlines()[-60:]))
 
 
