@@ -17,6 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// The kernel's own, in the root of a mount it preloads iterators into; they cannot be removed.
+bool is_preloaded(const fs::path& name) { return name == "maps.debug" || name == "progs.debug"; }
+
 bool lies_below_root(const std::string& directory) { return (directory + "/").starts_with("/sys/fs/bpf/"); }
 
 Status make_directories(const std::string& path) {
@@ -68,6 +71,7 @@ Status remove_pins(const std::string& directory) {
     if (!is_bpffs(directory)) return make_error("state.bpffs: {}: expected a BPF file system", directory);
     std::error_code failure;
     for (const fs::directory_entry& entry : fs::directory_iterator(directory, failure)) {
+        if (is_preloaded(entry.path().filename())) continue;
         if (unlink(entry.path().c_str()) != 0 && errno != ENOENT)
             return system_error(errno, "{}: cannot remove the pin", entry.path().string());
     }
