@@ -19,7 +19,7 @@ MANY = int(os.environ.get("SLUICE_E2E_MANY", "1000000"))
 SIZE = 64
 FRAME = 14 + 20 + 8 + SIZE
 SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 434, 438
-AF_XDP, SOL_XDP, XDP_STATISTICS, XDP_OPTIONS = 44, 283, 7, 8
+AF_XDP, SO_DOMAIN, SOL_XDP, XDP_STATISTICS, XDP_OPTIONS = 44, 39, 283, 7, 8
 
 
 def traffic(metrics, tier, interface="cl0"):
@@ -147,8 +147,8 @@ def descriptors_of(pid):
         fd = libc.syscall(SYS_PIDFD_GETFD, pidfd, int(name), 0)
         if fd < 0:
             continue
-        copy = socket.socket(fileno=fd)
-        if copy.family == AF_XDP:
+        copy = socket.socket(AF_XDP, socket.SOCK_RAW, 0, fileno=fd)  # or another; an XDP socket cannot be asked its name
+        if copy.getsockopt(socket.SOL_SOCKET, SO_DOMAIN) == AF_XDP:
             sockets.append(copy)
         else:
             copy.close()

@@ -64,7 +64,6 @@ class Faults:
     def test_without_bpffs_one_is_mounted(self):
         lab = self.make_lab(backends=1)
         place = lab.home / "own" / "sluice"
-        self.addCleanup(run, "umount", "-l", place, check=False)
         daemon = self.web(lab, {"state": {"bpffs": str(place)}})
         self.assertEqual(run("stat", "-f", "-c", "%T", place).stdout.strip(), "bpf_fs")
         self.assertEqual(len(self.seen(lab, 3)), 1)

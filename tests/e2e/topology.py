@@ -42,6 +42,8 @@ def close_all():
 
 
 def _terminated(number, _frame):
+    for each in (signal.SIGTERM, signal.SIGHUP):  # a second one must not end the cleaning up
+        signal.signal(each, signal.SIG_IGN)
     close_all()
     os._exit(128 + number)
 
@@ -182,13 +184,12 @@ class Lab:
         self.tag = f"{os.getpid()}-{Lab.count}"
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="sl-e2e-"))
         self.bpffs = self.home / "bpf"
-        self.namespaces, self.daemons, self.mounted = [], [], False
+        self.namespaces = []
         self.queues = queues
         _open_labs.append(self)
         try:
             self.bpffs.mkdir()
             run("mount", "-t", "bpf", "bpf", self.bpffs)
-            self.mounted = True
             self._build(backends, backend_mtu)
         except BaseException:
             self.close()
@@ -243,8 +244,10 @@ class Lab:
         _open_labs.remove(self)
         for namespace in self.namespaces:
             namespace.remove()
-        if self.mounted:
-            run("umount", "-l", self.bpffs, check=False)
+        with open("/proc/self/mounts", encoding="utf-8") as mounts:
+            mounted = [line.split()[1] for line in mounts if line.split()[1].startswith(f"{self.home}/")]
+        for place in reversed(mounted):
+            run("umount", "-l", place, check=False)
         shutil.rmtree(self.home, ignore_errors=True)
 
 
