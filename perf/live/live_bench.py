@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What sluiced forwards between veth devices on one core, against nftables and testpmd; and the memory it takes.
+
+    live_bench.py --sluiced PROGRAM --tools DIRECTORY [--rounds N] [--seconds S] [--json FILE] [xdp | af_xdp | memory ...]
+
+Needs root. Rounds are interleaved: every contender once per round.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+from lab import BACKEND, PORT, TEST_CORE, VIP, Lab, Path, Sluiced, inside, run, write_in
+
+FLOWS = (1, 65536)
+
+
+def nftables(path):
+    run(*inside(path.node, "nft", "add table ip nat; add chain ip nat pre { type nat hook prerouting priority -100; }; "
+                f"add rule ip nat pre ip daddr {VIP} udp dport {PORT} dnat to {BACKEND}:5353"))
+
+
+def testpmd(path):
+    """macswap between the path's devices, on AF_XDP sockets that poll busily."""
+    shutil.rmtree("/run/dpdk/sl-perf", ignore_errors=True)
+    devices = [f"--vdev=net_af_xdp{i},iface={path.name}{i}" for i in (0, 1)]
+    log = open(path.lab.home / "testpmd.log", "wb")
+    process = path.lab.spawn(path.node, "dpdk-testpmd", "-l", f"0,{TEST_CORE}", "--no-pci", "--no-huge", "-m", "1024",
+                             "--file-prefix", "sl-perf", *devices, "--", "--forward-mode=macswap", "--nb-cores=1", "--total-num-mbufs=32768",
+                             "--stats-period", "1", core=f"0,{TEST_CORE}", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    for _ in range(100):
+        if "Port statistics" in (path.lab.home / "testpmd.log").read_text(errors="replace"):
+            path.pin()
+            return process
+        time.sleep(0.1)
+    raise RuntimeError((path.lab.home / "testpmd.log").read_text(errors="replace")[-2000:])
+
+
+def first_on_core(process):
+    """The threads of PROCESS that may run on the core under test only, put before all else there."""
+    tasks = []
+    for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir():
+        if re.search(rf"^Cpus_allowed_list:\t{TEST_CORE}$", (task / "status").read_text(), re.MULTILINE):
+            run("chrt", "-f", "-p", 5, task.name)
+            tasks.append((int(task.name), process.pid))
+    if not tasks:
+        raise RuntimeError(f"no thread of {process.args} is bound to core {TEST_CORE}")
+    return tasks
+
+
+def series(results, name, values):
+    results.append({"name": name, "median": statistics.median(values), "values": values})
+
+
+def measure_all(contenders, rounds, seconds, flows):
+    """{name: ([packets/s], [CPU ns per packet])} of CONTENDERS, {name: (path, tasks)}; the first once more, for noise."""
+    order = [*contenders, f"{next(iter(contenders))} (A/A)"]
+    found = {name: ([], []) for name in order}
+    for _ in range(rounds):
+        for name in order:
+            path, tasks = contenders[name.removesuffix(" (A/A)")]
+            rate, cost = path.measure(flows, seconds, tasks())
+            found[name][0].append(rate)
+            found[name][1].append(cost)
+    return found
+
+
+def report(found, label, results):
+    for name, (rates, costs) in found.items():
+        series(results, f"{label}: {name}, packets/s", rates)
+        series(results, f"{label}: {name}, CPU ns per packet", costs)
+    first, second = list(found)[:2]
+    for position, what in ((0, "packets/s"), (1, "CPU time per packet")):
+        pairs = zip(found[first][position], found[second][position], strict=True)
+        series(results, f"{label}: {first} / {second}, {what}", [a / b for a, b in pairs])
+
+
+def scenario_xdp(arguments, results):
+    with Lab(arguments.tools) as lab:
+        ours, theirs = Path(lab, "px"), Path(lab, "pn")
+        nftables(theirs)
+        daemon = Sluiced(ours, arguments.sluiced, "[xdp]")
+        try:
+            for flows in FLOWS:
+                found = measure_all({"sluice nat in XDP": (ours, ours.napi), "nftables DNAT": (theirs, theirs.napi)},
+                                    arguments.rounds, arguments.seconds, flows)
+                report(found, f"veth to veth, {flows} clients", results)
+        finally:
+            daemon.stop()
+
+
+def scenario_af_xdp(arguments, results):
+    """The two take turns on the same devices: a queue has room for one socket."""
+    found = {"sluice AF_XDP nat": ([], []), "testpmd macswap": ([], [])}
+    with Lab(arguments.tools) as lab:
+        path = Path(lab, "pa", threaded=False)
+        for device in ("pa0", "pa1"):
+            write_in(path.node, f"/sys/class/net/{device}/napi_defer_hard_irqs", 2)
+            write_in(path.node, f"/sys/class/net/{device}/gro_flush_timeout", 200000)
+        for _ in range(arguments.rounds):
+            daemon = Sluiced(path, arguments.sluiced, "[af_xdp]", poll="busy", flows=131072)
+            try:
+                tasks = first_on_core(daemon.process)
+                rate, cost = path.measure(FLOWS[-1], arguments.seconds, tasks)
+            finally:
+                daemon.stop()
+            found["sluice AF_XDP nat"][0].append(rate)
+            found["sluice AF_XDP nat"][1].append(cost)
+            process = testpmd(path)
+            try:
+                tasks = first_on_core(process)
+                rate, cost = path.measure(FLOWS[-1], arguments.seconds, tasks)
+            finally:
+                lab.stop(process)
+            found["testpmd macswap"][0].append(rate)
+            found["testpmd macswap"][1].append(cost)
+    report(found, f"AF_XDP on veth, {FLOWS[-1]} clients", results)
+
+
+def memory_of(process):
+    """Resident kB of PROCESS by mapping: {(name, kB mapped): kB resident}."""
+    found, key = {}, None
+    for line in pathlib.Path(f"/proc/{process}/smaps").read_text().splitlines():
+        head = re.match(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \S+\s*(.*)", line)
+        if head:
+            name = head[1]
+        elif line.startswith("Size:"):
+            key = (name, int(line.split()[1]))
+        elif line.startswith("Rss:"):
+            found[key] = found.get(key, 0) + int(line.split()[1])
+    return found
+
+
+def scenario_memory(arguments, results):
+    with Lab(arguments.tools) as lab:
+        path = Path(lab, "pm")
+        daemon = Sluiced(path, arguments.sluiced, "[xdp, af_xdp]", flows=65536)
+        try:
+            traffic = path.start_traffic(10_000)
+            time.sleep(3)
+            lab.stop(traffic, 2)
+            time.sleep(2)
+            resident = memory_of(daemon.process.pid)
+            flows = subprocess.run(inside(path.node, "curl", "-fsS", f"http://127.0.0.1:{daemon.port}/metrics"),
+                                   capture_output=True, text=True, check=True).stdout
+        finally:
+            daemon.stop()
+    print("\n".join(line for line in flows.splitlines() if re.match(r"sluice_flows(_active|_current)?[{ ]", line)))
+    for (name, mapped), kb in sorted(resident.items(), key=lambda item: -item[1])[:12]:
+        print(f"  {kb:>8} kB resident of {mapped:>8} kB: {name or 'anonymous'}")
+    umem = [key for key in resident if key[0] in ("", "/anon_hugepage (deleted)") and key[1] == arguments.umem_kb]
+    if not umem:
+        raise RuntimeError(f"no anonymous mapping of {arguments.umem_kb} kB is resident: which is the UMEM (--umem-kb)?")
+    series(results, "resident memory, UMEM excluded, MB", [sum(kb for key, kb in resident.items() if key not in umem) / 1024])
+    series(results, "resident memory, all, MB", [sum(resident.values()) / 1024])
+
+
+SCENARIOS = {"xdp": scenario_xdp, "af_xdp": scenario_af_xdp, "memory": scenario_memory}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sluiced", required=True, help="the daemon")
+    parser.add_argument("--tools", required=True, help="folder of live-frames and generator.bpf.o")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--umem-kb", type=int, default=16384, help="size of the workers' packet buffers")
+    parser.add_argument("--json", help="file to write the figures to")
+    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS], help="all when none is named")
+    arguments = parser.parse_args()
+    results = []
+    for name in arguments.scenario or SCENARIOS:
+        SCENARIOS[name](arguments, results)
+    for one in results:
+        print(f"{one['name']:<70} {one['median']:>12.2f} {min(one['values']):>12.2f} {max(one['values']):>12.2f}")
+    if arguments.json:
+        pathlib.Path(arguments.json).write_text(json.dumps({"unit": "", "series": results}, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds the benchmarks and runs what is named, or all: xdp engine flow_table live. Writes perf/results/<date>.json
+# and <date>.md. Live ones need root, as does the XDP one.
+#
+#     BUILD=DIRECTORY  build directory (default build-perf)
+#     CORE=N           where the benchmarks without a network run (default 1)
+#     QUICK=1          few rounds: to see that it runs
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build=${BUILD:-build-perf}
+core=${CORE:-1}
+scenarios=("$@")
+[ ${#scenarios[@]} -gt 0 ] || scenarios=(xdp engine flow_table live)
+[ -d "$build" ] || meson setup "$build" >/dev/null
+work=$(mktemp -d)
+pages=$(cat /proc/sys/vm/nr_hugepages)
+trap 'rm -rf "$work"; [ "$(id -u)" != 0 ] || echo "$pages" >/proc/sys/vm/nr_hugepages' EXIT
+
+rounds() { if [ -n "${QUICK:-}" ]; then echo 2; else echo "$1"; fi; }
+
+xdp() {
+    ninja -C "$build" perf/xdp/xdp-program bpf/sluice.bpf.o perf/xdp/front.bpf.o
+    taskset -c "$core" "$build/perf/xdp/xdp-program" --program "$build/bpf/sluice.bpf.o" --front "$build/perf/xdp/front.bpf.o" \
+        --rounds "$(rounds 15)" | tee "$work/xdp.txt"
+}
+
+engine() {
+    ninja -C "$build" perf/engine/engine-bench
+    taskset -c "$core" "$build/perf/engine/engine-bench" --rounds "$(rounds 11)" --json "$work/engine.json"
+}
+
+flow_table() {
+    ninja -C "$build" perf/flow_table/flow-table-bench
+    [ "$(id -u)" != 0 ] || echo 1300 >/proc/sys/vm/nr_hugepages # for rte_hash
+    taskset -c "$core" "$build/perf/flow_table/flow-table-bench" --rounds "$(rounds 9)" --json "$work/flow_table.json"
+    [ "$(id -u)" != 0 ] || echo "$pages" >/proc/sys/vm/nr_hugepages
+}
+
+live() {
+    ninja -C "$build" control/sluiced/sluiced perf/generator/live-frames perf/generator/generator.bpf.o
+    python3 perf/live/live_bench.py --sluiced "$build/control/sluiced/sluiced" --tools "$build/perf/generator" \
+        --rounds "$(rounds 7)" --json "$work/live.json"
+}
+
+for scenario in "${scenarios[@]}"; do
+    case $scenario in
+        xdp | engine | flow_table | live) "$scenario" ;;
+        *) echo "run.sh: $scenario: expected xdp, engine, flow_table or live" >&2 && exit 2 ;;
+    esac
+done
+python3 perf/collect.py "$work" perf/results
