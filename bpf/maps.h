@@ -164,8 +164,10 @@ SHARED u64* meter_at(const struct tables* t, u32 id) { return bpf_map_lookup_ele
 SHARED struct source_meter_bucket* source_meters_at(const struct tables* t, u32 bucket) {
     return bpf_map_lookup_elem(&source_meters, &bucket);
 }
-SHARED u64 clock_ns(const struct tables* t) { return bpf_ktime_get_ns(); }
-SHARED u32 clock_ticks(const struct tables* t) { return (u32)(bpf_ktime_get_coarse_ns() >> 20); }
+SHARED u64 clock_ns(const struct tables* t) { return bpf_ktime_get_ns() + t->node->clock_offset; }
+SHARED u32 clock_ticks(const struct tables* t) {
+    return (u32)((bpf_ktime_get_coarse_ns() + t->node->clock_offset) >> 20);
+}
 SHARED u32 punts_of(const struct tables* t) { return t->node->punts; }
 
 SHARED struct port_counters* port_counters_at(const struct tables* t, u32 port) {

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/io/host_path/host_path.h"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
 #include <linux/if_tun.h>
+#include <linux/pkt_cls.h>
+#include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_mirred.h>
 #include <net/if.h>
+#include <netlink/msg.h>
+#include <netlink/route/qdisc.h>
+#include <netlink/socket.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,14 +19,18 @@
 #include <cerrno>
 #include <cstring>
 
-#include "bpf/host_path.skel.h"
-
 namespace sluice {
 namespace {
 
-struct SkeletonClose {
-    void operator()(host_path_bpf* skeleton) const { host_path_bpf__destroy(skeleton); }
+struct Release {
+    void operator()(nl_sock* socket) const { nl_socket_free(socket); }
+    void operator()(rtnl_qdisc* qdisc) const { rtnl_qdisc_put(qdisc); }
+    void operator()(nl_msg* message) const { nlmsg_free(message); }
 };
+template <typename T>
+using Owned = std::unique_ptr<T, Release>;
+
+Error netlink_error(int code, std::string_view what) { return make_error("{}: {}", what, nl_geterror(code)); }
 
 // A device with addresses of its own would speak up (router solicitations, multicast reports).
 void silence_ipv6(const std::string& name) {
@@ -53,19 +63,82 @@ Status bring_up(const std::string& name, u32 mtu) {
     return {};
 }
 
-// The program lives as long as its filter, and that as long as the TAP device.
-Status redirect_to(const std::string& name, u32 ifindex) {
-    const std::unique_ptr<host_path_bpf, SkeletonClose> skeleton(host_path_bpf__open());
-    if (!skeleton) return system_error(errno, "the embedded tc object cannot be opened");
-    const_cast<u32&>(skeleton->rodata->device) = ifindex;
-    if (const int code = host_path_bpf__load(skeleton.get()); code != 0)
-        return system_error(code, "the kernel does not load the tc program");
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(if_nametoindex(name.c_str())),
-                .attach_point = BPF_TC_INGRESS);
-    if (const int code = bpf_tc_hook_create(&hook); code != 0) return system_error(code, "no clsact qdisc");
-    LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = bpf_program__fd(skeleton->progs.sluice_host_path));
-    if (const int code = bpf_tc_attach(&hook, &options); code != 0) return system_error(code, "no tc filter");
+// With the same MAC the stack knows which frames are the host's.
+Status copy_mac(const std::string& from, const std::string& to) {
+    const UniqueFd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ifreq request{};
+    std::strncpy(request.ifr_name, from.c_str(), IFNAMSIZ - 1);
+    if (!any || ioctl(any.get(), SIOCGIFHWADDR, &request) != 0) return system_error(errno, "MAC of {}", from);
+    std::memset(request.ifr_name, 0, IFNAMSIZ);
+    std::strncpy(request.ifr_name, to.c_str(), IFNAMSIZ - 1);
+    if (ioctl(any.get(), SIOCSIFHWADDR, &request) != 0) return system_error(errno, "MAC like {}'s", from);
     return {};
+}
+
+Status add_clsact(nl_sock* socket, int tap) {
+    const Owned<rtnl_qdisc> qdisc(rtnl_qdisc_alloc());
+    if (!qdisc) return make_error("clsact qdisc: no memory");
+    rtnl_tc_set_ifindex(TC_CAST(qdisc.get()), tap);
+    rtnl_tc_set_parent(TC_CAST(qdisc.get()), TC_H_CLSACT);
+    rtnl_tc_set_handle(TC_CAST(qdisc.get()), TC_H_MAKE(TC_H_CLSACT, 0));
+    rtnl_tc_set_kind(TC_CAST(qdisc.get()), "clsact");
+    if (const int code = rtnl_qdisc_add(socket, qdisc.get(), NLM_F_CREATE); code != 0)
+        return netlink_error(code, "clsact qdisc (expected sch_ingress in the kernel)");
+    return {};
+}
+
+// The options of a u32 filter that matches everything and redirects it to the ingress of `ifindex`. By hand,
+// because libnl 3.7 knows redirection to egress only.
+bool put_redirect(nl_msg* message, u32 ifindex) {
+    // One key that is all zero, mask included, behind the selector.
+    alignas(tc_u32_sel) u8 all[sizeof(tc_u32_sel) + sizeof(tc_u32_key)] = {};
+    tc_u32_sel selector{};
+    selector.flags = TC_U32_TERMINAL;
+    selector.nkeys = 1;
+    std::memcpy(all, &selector, sizeof selector);
+    tc_mirred redirect{};
+    redirect.action = TC_ACT_STOLEN;
+    redirect.eaction = TCA_INGRESS_REDIR;
+    redirect.ifindex = ifindex;
+    constexpr int first = 1;  // of the filter's actions
+    nlattr* const options = nla_nest_start(message, TCA_OPTIONS);
+    if (options == nullptr || nla_put(message, TCA_U32_SEL, sizeof all, all) != 0) return false;
+    nlattr* const actions = nla_nest_start(message, TCA_U32_ACT);
+    nlattr* const action = actions == nullptr ? nullptr : nla_nest_start(message, first);
+    if (action == nullptr || nla_put_string(message, TCA_ACT_KIND, "mirred") != 0) return false;
+    nlattr* const parameters = nla_nest_start(message, TCA_ACT_OPTIONS);
+    if (parameters == nullptr || nla_put(message, TCA_MIRRED_PARMS, sizeof redirect, &redirect) != 0)
+        return false;
+    for (nlattr* const nest : {parameters, action, actions, options}) nla_nest_end(message, nest);
+    return true;
+}
+
+// All that enters by `tap` enters by `ifindex` instead. The action marks the frame as redirected, which is
+// what keeps a program in generic mode from seeing it again.
+Status add_redirect(nl_sock* socket, int tap, u32 ifindex) {
+    const Owned<nl_msg> message(nlmsg_alloc_simple(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL));
+    tcmsg header{};
+    header.tcm_ifindex = tap;
+    header.tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+    header.tcm_info = TC_H_MAKE(1u << 16, htons(ETH_P_ALL));  // preference 1, every protocol
+    if (!message || nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO) != 0 ||
+        nla_put_string(message.get(), TCA_KIND, "u32") != 0 || !put_redirect(message.get(), ifindex))
+        return make_error("tc filter: no memory");
+    int code = nl_send_auto(socket, message.get());
+    if (code >= 0) code = nl_wait_for_ack(socket);
+    if (code < 0) return netlink_error(code, "tc filter (expected cls_u32 and act_mirred in the kernel)");
+    return {};
+}
+
+// Goes with the TAP device.
+Status redirect_to(const std::string& name, u32 ifindex) {
+    const Owned<nl_sock> socket(nl_socket_alloc());
+    if (!socket) return make_error("netlink socket: no memory");
+    if (const int code = nl_connect(socket.get(), NETLINK_ROUTE); code != 0)
+        return netlink_error(code, "netlink socket");
+    const int tap = static_cast<int>(if_nametoindex(name.c_str()));
+    if (auto added = add_clsact(socket.get(), tap); !added) return added;
+    return add_redirect(socket.get(), tap, ifindex);
 }
 
 }  // namespace
@@ -81,6 +154,7 @@ Result<std::unique_ptr<HostPath>> HostPath::open(const std::string& interface, u
     if (!tap) return place(tap.error());
     path->tap_ = *std::move(tap);
     silence_ipv6(path->name_);
+    if (auto same = copy_mac(interface, path->name_); !same) return place(same.error());
     if (auto redirected = redirect_to(path->name_, ifindex); !redirected) return place(redirected.error());
     if (auto up = bring_up(path->name_, mtu); !up) return place(up.error());
     return path;

@@ -3,8 +3,8 @@
 // The way back to the host: a frame that a worker took and the engine passes enters the host's stack as if it
 // had just arrived on its device.
 //
-// One TAP device per device stands in between: what is written to it meets a tc program (bpf/host_path.bpf.c)
-// that redirects it to the device's ingress, past the XDP program.
+// One TAP device per device stands in between: what is written to it meets a tc action that redirects it to
+// the device's ingress, past the XDP program in native and in generic mode.
 #pragma once
 
 #include <atomic>
