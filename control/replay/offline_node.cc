@@ -10,6 +10,7 @@ namespace sluice::replay {
 namespace {
 
 constexpr u16 default_mtu = 1500;
+constexpr u32 rule_ids = POLICY_MAX_WORDS * 64u;
 constexpr u16 nat_port_first = 1024;
 constexpr u16 nat_port_last = 32767;
 constexpr u64 fixed_seed = 0x5eed'5eed'5eed'5eedULL;  // the same capture gives the same bytes
@@ -97,39 +98,58 @@ u32 OfflineRouter::route(const pipeline_context&, const struct address& to, next
     return drop(routed ? REASON_NO_NEIGHBOR : REASON_NO_ROUTE);
 }
 
-void set_snapshot(node_state& node, const compile::Snapshot& snapshot) {
-    node.destination = snapshot.interests.destination;
-    node.source = snapshot.interests.source;
-    std::copy(snapshot.timeouts.begin(), snapshot.timeouts.end(), node.timeout);
-    node.generation = snapshot.generation;
-}
-
 Result<std::unique_ptr<OfflineNode>> OfflineNode::create(const config::Config& config,
                                                          const EngineOptions& options) {
     std::unique_ptr<OfflineNode> node(new OfflineNode);
     Result<OfflinePorts> ports = OfflinePorts::of(config);
     if (!ports) return ports.error();
     node->ports_ = std::move(*ports);
-    Result<TableMemory> memory = TableMemory::create(
-        {config.tables.flows, config.tables.sources, config.tables.backends, POLICY_MAX_WORDS * 64u});
+    if (Status status = node->own_tables(config); !status) return status.error();
+    if (Status status = node->start(config, options); !status) return status.error();
+    return node;
+}
+
+Result<std::unique_ptr<OfflineNode>> OfflineNode::create(const config::Config& config, OfflinePorts ports,
+                                                         XdpDataplane& dataplane) {
+    std::unique_ptr<OfflineNode> node(new OfflineNode);
+    node->ports_ = std::move(ports);
+    node->dataplane_ = &dataplane;
+    node->node_ = &dataplane.node();
+    dataplane.maps().fill(node->tables_);
+    if (Status status = node->start(config, {}); !status) return status.error();
+    return node;
+}
+
+Status OfflineNode::own_tables(const config::Config& config) {
+    Result<TableMemory> memory =
+        TableMemory::create({config.tables.flows, config.tables.sources, config.tables.backends, rule_ids});
     if (!memory) return memory.error();
-    node->memory_ = std::make_unique<TableMemory>(std::move(*memory));
-    Result<WorkerCounters> counters = WorkerCounters::create(config.tables.backends, POLICY_MAX_WORDS * 64u);
+    memory_ = std::make_unique<TableMemory>(std::move(*memory));
+    memory_->fill(tables_);
+    node_ = &memory_->node();
+    PortTable table(*node_);
+    for (size_t number = 1; number < ports_.ports.size(); number++) {
+        Status status = table.set(static_cast<u8>(number), ports_.ports[number]);
+        if (!status) return status.error().with_context(ports_.names[number]);
+    }
+    return {};
+}
+
+// Once the tables are there.
+Status OfflineNode::start(const config::Config& config, const EngineOptions& options) {
+    Result<WorkerCounters> counters = WorkerCounters::create(config.tables.backends, rule_ids);
     if (!counters) return counters.error();
-    node->counters_ = std::make_unique<WorkerCounters>(std::move(*counters));
-    node_state& state = node->node();
-    state.flow_seed = fixed_seed;
-    state.nat_port_first = nat_port_first;
-    state.nat_port_count = nat_port_last - nat_port_first + 1;
-    if (Status status = node->memory_->set_ports(node->ports_.ports); !status) return status.error();
-    node->memory_->fill(node->tables_);
-    node->counters_->fill(node->tables_);
+    counters_ = std::make_unique<WorkerCounters>(std::move(*counters));
+    counters_->fill(tables_);
+    tables_.scratch = FLOW_SCRATCH - 1;  // the lower ones are the CPUs', in the XDP program
+    node_->flow_seed = fixed_seed;
+    node_->nat_port_first = nat_port_first;
+    node_->nat_port_count = nat_port_last - nat_port_first + 1;
     EngineOptions chosen = options;
     chosen.fragments = config.tables.fragments;
     chosen.waiting_neighbors = 0;
-    node->engine_ = std::make_unique<Engine>(node->tables_, node->router_, chosen);
-    if (Status status = node->reload(config); !status) return status.error();
-    return node;
+    engine_ = std::make_unique<Engine>(tables_, router_, chosen);
+    return reload(config);
 }
 
 Status OfflineNode::reload(const config::Config& config) {
@@ -141,7 +161,16 @@ Status OfflineNode::reload(const config::Config& config) {
     auto next = std::make_unique<compile::Snapshot>(std::move(*compiled));
     router_.follow(*next, config);
     engine_->set_image(next->lines.data());
-    set_snapshot(node(), *next);
+    std::copy(next->timeouts.begin(), next->timeouts.end(), node_->timeout);
+    if (dataplane_ != nullptr) {
+        const auto published = dataplane_->publish(next->lines, next->generation, next->interests.destination,
+                                                   next->interests.source);
+        if (!published) return published.error();
+    } else {
+        node_->destination = next->interests.destination;
+        node_->source = next->interests.source;
+        node_->generation = next->generation;
+    }
     snapshot_ = std::move(next);
     return {};
 }

@@ -13,6 +13,7 @@
 #include "control/compile/compiler.h"
 #include "control/compile/prefix.h"
 #include "control/config/config.h"
+#include "dataplane/io/xdp/xdp_dataplane.h"
 #include "dataplane/worker/engine.h"
 #include "dataplane/worker/table_memory.h"
 
@@ -42,13 +43,13 @@ private:
     std::set<config::Address> gateways_;
 };
 
-// Writes what `snapshot` needs into a node's state: filters, time-outs, generation.
-void set_snapshot(node_state& node, const compile::Snapshot& snapshot);
-
 class OfflineNode {
 public:
     static Result<std::unique_ptr<OfflineNode>> create(const config::Config& config,
                                                        const EngineOptions& options = {});
+    // The same on the tables of a loaded XDP program, whose ports are set, and with a copy of its snapshots.
+    static Result<std::unique_ptr<OfflineNode>> create(const config::Config& config, OfflinePorts ports,
+                                                       XdpDataplane& dataplane);
 
     // Puts another configuration in force, with the ports of the first.
     Status reload(const config::Config& config);
@@ -57,7 +58,7 @@ public:
     void set_station(const u8* mac);
 
     Engine& engine() { return *engine_; }
-    node_state& node() { return memory_->node(); }
+    node_state& node() { return *node_; }
     const OfflinePorts& ports() const { return ports_; }
     const compile::Snapshot& snapshot() const { return *snapshot_; }
     const WorkerCounters& counters() const { return *counters_; }
@@ -66,9 +67,14 @@ public:
 private:
     OfflineNode() = default;
 
+    Status own_tables(const config::Config& config);
+    Status start(const config::Config& config, const EngineOptions& options);
+
     OfflinePorts ports_;
     std::unique_ptr<compile::Snapshot> snapshot_;
-    std::unique_ptr<TableMemory> memory_;
+    XdpDataplane* dataplane_ = nullptr;    // whose tables they are; null:
+    std::unique_ptr<TableMemory> memory_;  // its own
+    node_state* node_ = nullptr;
     std::unique_ptr<WorkerCounters> counters_;
     OfflineRouter router_;
     struct tables tables_ {};

@@ -31,22 +31,31 @@ Frame Player::load(const CapturedPacket& packet) {
     return frame;
 }
 
-void Player::play(const CapturedPacket& packet) {
+Status Player::play(const CapturedPacket& packet) {
     now_ns_ = std::max(now_ns_, packet.time_ns);
     node_.engine().expire(now_ns_, *this);
     Frame frame = load(packet);
     if (packet.bytes.size() >= sizeof(ethernet_header)) node_.set_station(frame.data);
+    if (xdp_ != nullptr) {
+        const Result<std::optional<Decision>> decided = xdp_->run(frame, now_ns_);
+        if (!decided) return decided.error().with_context(fmt::format("packet {}", number_));
+        if (decided->has_value()) {
+            settle(frame, **decided, "xdp");
+            return {};
+        }
+    }
     node_.engine().run({&frame, 1}, now_ns_, *this);
+    return {};
 }
 
 void Player::end() { node_.engine().flush(now_ns_, *this); }
 
-void Player::finish(Frame& frame, const Decision& decision) {
+void Player::settle(Frame& frame, const Decision& decision, const char* tier) {
     const Buffer& buffer = *buffers_[frame.tag];
     const u32 verdict = verdict_of(decision.word);
     if (out_ != nullptr && (verdict == VERDICT_FORWARD || verdict == VERDICT_REJECT))
         out_->write({frame.data, frame.end}, buffer.time_ns);
-    if (log_ != nullptr) log_->add(buffer.number, decision, "native");
+    if (log_ != nullptr) log_->add(buffer.number, decision, tier);
     free_.push_back(frame.tag);
 }
 

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <vector>
 
 #include "control/replay/capture.h"
 #include "control/replay/offline_node.h"
 #include "control/replay/verdict_log.h"
+#include "control/replay/xdp_tier.h"
 
 namespace sluice::replay {
 
 // Plays packets one by one: each is run at its time in the capture, and what becomes of it is written down.
 class Player {
 public:
-    // `out` and `log` may be null.
-    Player(OfflineNode& node, u32 ifindex, CaptureWriter* out, VerdictLog* log)
-        : node_(node), ifindex_(ifindex), out_(out), log_(log) {}
+    // `xdp`: the tier that is asked first; null: the engine decides alone. `out` and `log` may be null.
+    Player(OfflineNode& node, u32 ifindex, XdpTier* xdp, CaptureWriter* out, VerdictLog* log)
+        : node_(node), ifindex_(ifindex), xdp_(xdp), out_(out), log_(log) {}
 
-    void play(const CapturedPacket& packet);
+    Status play(const CapturedPacket& packet);
     // What still waits will wait no longer.
     void end();
 
     // For the engine.
-    void finish(Frame& frame, const Decision& decision);
+    void finish(Frame& frame, const Decision& decision) { settle(frame, decision, "native"); }
 
 private:
     struct Buffer {
@@ -32,10 +32,12 @@ private:
         u64 time_ns = 0;
     };
 
+    void settle(Frame& frame, const Decision& decision, const char* tier);
     Frame load(const CapturedPacket& packet);
 
     OfflineNode& node_;
     u32 ifindex_;
+    XdpTier* xdp_;
     CaptureWriter* out_;
     VerdictLog* log_;
     u64 number_ = 0;

@@ -16,6 +16,18 @@ Result<config::Config> load(const std::string& path) {
     return config;
 }
 
+// For tier xdp, `xdp` is what the node's tables are shared with.
+Result<std::unique_ptr<OfflineNode>> make_node(const config::Config& config, Tier tier,
+                                               std::unique_ptr<XdpTier>& xdp) {
+    if (tier == Tier::native) return OfflineNode::create(config);
+    Result<OfflinePorts> ports = OfflinePorts::of(config);
+    if (!ports) return ports.error();
+    Result<std::unique_ptr<XdpTier>> made = XdpTier::create(config, *ports);
+    if (!made) return made.error();
+    xdp = std::move(*made);
+    return OfflineNode::create(config, std::move(*ports), xdp->dataplane());
+}
+
 Status play_all(CaptureReader& reader, Player& player) {
     CapturedPacket packet;
     for (;;) {
@@ -24,7 +36,7 @@ Status play_all(CaptureReader& reader, Player& player) {
             player.end();
             return more ? Status() : Status(more.error());
         }
-        player.play(packet);
+        if (Status status = player.play(packet); !status) return status;
     }
 }
 
@@ -33,7 +45,8 @@ Status play_all(CaptureReader& reader, Player& player) {
 Status run(const Options& options) {
     Result<config::Config> config = load(options.config);
     if (!config) return config.error();
-    Result<std::unique_ptr<OfflineNode>> node = OfflineNode::create(*config);
+    std::unique_ptr<XdpTier> xdp;
+    Result<std::unique_ptr<OfflineNode>> node = make_node(*config, options.tier, xdp);
     if (!node) return node.error().with_context(options.config);
     const OfflinePorts& ports = (*node)->ports();
     const std::string& name = options.interface.empty() ? ports.names.at(1) : options.interface;
@@ -56,7 +69,7 @@ Status run(const Options& options) {
         if (!made) return made.error();
         log = std::move(*made);
     }
-    Player player(**node, ports.ports[*port].ifindex, out.get(), log.get());
+    Player player(**node, ports.ports[*port].ifindex, xdp.get(), out.get(), log.get());
     Status status = play_all(**reader, player);
     if (out != nullptr && status) status = out->close();
     if (log != nullptr && status) status = log->close();

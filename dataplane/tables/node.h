@@ -52,6 +52,7 @@ struct interest {
 
 struct node_state {
     u64 flow_seed;
+    u64 clock_offset;  // ns that the program adds to the kernel's clock: in replay, to live in the capture's time
     u32 flow_bucket_mask;
     u32 flow_capacity;  // slots; behind them lie FLOW_SCRATCH scratch slots, one per CPU or worker
     u32 layout_version;

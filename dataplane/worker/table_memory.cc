@@ -11,26 +11,11 @@ namespace sluice {
 
 namespace {
 
-constexpr u32 slot_attempts = 1u << 20;
-
 Status map(Mapping& mapping, u64 entries, size_t size, const char* what) {
     Result<Mapping> made = Mapping::anonymous(entries * size, entries * size >= Mapping::huge_page_size);
     if (!made) return made.error().with_context(what);
     mapping = std::move(*made);
     return {};
-}
-
-// Places all ports by this multiplier. False when two fall into one slot.
-bool place_slots(std::span<const node_port> ports, u32 multiplier, node_slot (&slots)[NODE_SLOTS]) {
-    std::fill(std::begin(slots), std::end(slots), node_slot{});
-    for (u32 number = 1; number < ports.size(); number++) {
-        const node_port& port = ports[number];
-        if (port.ifindex == 0) continue;
-        node_slot& slot = slots[node_slot_index(port.ifindex, port.vlan, multiplier) % NODE_SLOTS];
-        if (slot.port != 0) return false;
-        slot = {port.ifindex, port.vlan, static_cast<u8>(number), 0};
-    }
-    return true;
 }
 
 }  // namespace
@@ -62,21 +47,6 @@ Result<TableMemory> TableMemory::create(const TableSizes& sizes) {
     if (getrandom(&node.flow_seed, sizeof node.flow_seed, 0) != sizeof node.flow_seed)
         return system_error(errno, "flow table: getrandom for its seed");
     return memory;
-}
-
-Status TableMemory::set_ports(std::span<const node_port> ports) {
-    if (ports.size() > NODE_PORTS)
-        return make_error("{} ports: expected less than {}", ports.size(), +NODE_PORTS);
-    node_state& state = node();
-    for (u32 attempt = 0; attempt < slot_attempts; attempt++) {
-        const u32 multiplier = attempt * 0x9e3779b2u + 0x9e3779b1u;
-        if (!place_slots(ports, multiplier, state.slots)) continue;
-        state.slot_multiplier = multiplier;
-        std::fill(std::begin(state.ports), std::end(state.ports), node_port{});
-        std::copy(ports.begin(), ports.end(), std::begin(state.ports));
-        return {};
-    }
-    return make_error("{} ports: expected each device and VLAN tag once", ports.size());
 }
 
 void TableMemory::fill(struct tables& view) const {

@@ -28,10 +28,6 @@ public:
 
     node_state& node() const { return *node_.as<node_state>(); }
 
-    // The node's ports, all at once; their place in the span is their number (0: none). Not while an engine
-    // runs. Fails when two ports have the same device and tag.
-    Status set_ports(std::span<const node_port> ports);
-
     // Sets node, flows and meters. Image, counters, scratch slot and surroundings are the worker's own.
     void fill(struct tables& view) const;
 
