@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon/daemon.h"
 
-#include <csignal>
 #include <sys/epoll.h>
 #include <unistd.h>
+#include <csignal>
 
 #include <filesystem>
 
+#include "control/compile/prefix.h"
 #include "control/config/loader.h"
 #include "control/config/support.h"
-#include "control/compile/prefix.h"
 #include "control/daemon/flow_list.h"
 #include "control/daemon/nat_ports.h"
 #include "control/daemon/ticks.h"
@@ -57,7 +57,8 @@ Status Daemon::begin() {
     loop_ = std::move(*loop);
     const auto on_signal = [this](int signal) {
         if (signal != SIGHUP) return stop();
-        if (Status status = reload_now(); !status) spdlog::error("reload refused: {}", status.error().message);
+        if (Status status = reload_now(); !status)
+            spdlog::error("reload refused: {}", status.error().message);
     };
     if (auto id = loop_->on_signals({SIGTERM, SIGINT, SIGHUP}, on_signal); !id) return id.error();
     if (Status status = open_mirror(); !status) return status;
@@ -67,9 +68,8 @@ Status Daemon::begin() {
 }
 
 Status Daemon::open_mirror() {
-    auto mirror = netlink::KernelMirror::create(*loop_, [this](const auto& before, const auto& now) {
-        kernel_changed(before, now);
-    });
+    auto mirror = netlink::KernelMirror::create(
+        *loop_, [this](const auto& before, const auto& now) { kernel_changed(before, now); });
     if (!mirror) return mirror.error();
     mirror_ = std::move(*mirror);
     return {};
@@ -144,16 +144,17 @@ Status Daemon::serve() {
     metrics_ = std::move(*metrics);
     for (const auto& [name, plan] : plans_) {
         for (const api::TierReport& tier : tiers_->tier_reports(plan)) {
-            spdlog::info("interface {}: {} {} {}{}{} (switch: {})", name, tier.tier, tier.active ? "active" : "off",
-                         tier.mode, tier.reason.empty() ? "" : ": ", tier.reason, tier.decided);
+            spdlog::info("interface {}: {} {} {}{}{} (switch: {})", name, tier.tier,
+                         tier.active ? "active" : "off", tier.mode, tier.reason.empty() ? "" : ": ",
+                         tier.reason, tier.decided);
         }
     }
     return {};
 }
 
 Status Daemon::run() {
-    spdlog::info("sluice {} runs, metrics at {}, control at {}", SLUICE_VERSION, config_.metrics.listen.text(),
-                 config_.control.socket);
+    spdlog::info("sluice {} runs, metrics at {}, control at {}", SLUICE_VERSION,
+                 config_.metrics.listen.text(), config_.control.socket);
     Status status = loop_->run();
     stopping_ = true;
     if (!options_.detach) {
@@ -188,8 +189,8 @@ Status Daemon::clean(const std::string& file) {
     if (!lock) return lock.error();
     std::error_code ignored;
     if (!std::filesystem::exists(config->state.bpffs, ignored)) return {};
-    const MapSizes sizes = MapSizes::rounded(config->tables.flows, config->tables.sources, config->tables.backends,
-                                             POLICY_MAX_WORDS * 64);
+    const MapSizes sizes = MapSizes::rounded(config->tables.flows, config->tables.sources,
+                                             config->tables.backends, POLICY_MAX_WORDS * 64);
     auto xdp = XdpDataplane::open({config->state.bpffs, sizes, false});
     if (!xdp) return xdp.error();
     return (*xdp)->detach_all();
@@ -200,8 +201,8 @@ void Daemon::sweep() {
     sweeper_->step(std::max(capacity / sweeps_per_round, least_slots_per_sweep), ticks_now());
 }
 
-// XDP and workers send past the kernel's stack, which therefore neither resolves nor confirms what they use: it is asked to
-// for every backend that is not known, or was not confirmed for a while.
+// XDP and workers send past the kernel's stack, which therefore neither resolves nor confirms what they use:
+// it is asked to for every backend that is not known, or was not confirmed for a while.
 void Daemon::refresh_neighbors() {
     for (const config::Service& service : config_.services) {
         for (const config::Backend& backend : service.backends) {
@@ -236,7 +237,8 @@ Result<api::FlowPage> Daemon::flows(const api::FlowRequest& request) {
         struct tables tables;
         std::shared_ptr<const Naming> naming;
     };
-    // The table is read on the caller's thread: neither the control thread nor a worker waits for a long list.
+    // The table is read on the caller's thread: neither the control thread nor a worker waits for a long
+    // list.
     Result<std::optional<View>> view = on_loop<std::optional<View>>(
         [this]() -> std::optional<View> {
             if (!tiers_->is_open()) return std::nullopt;
@@ -258,7 +260,8 @@ Status Daemon::reload() {
 Status Daemon::set_trace(u32 every) {
     Result<Status> status = on_loop<Status>(
         [this, every]() -> Status {
-            if (!tiers_->is_open()) return make_error("no interface has the XDP program: there is nothing to sample");
+            if (!tiers_->is_open())
+                return make_error("no interface has the XDP program: there is nothing to sample");
             trace_log_.clear();
             tiers_->xdp().node().trace_every = every;
             return {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The daemon: configuration in, tiers kept as it says, and answers about it. One control thread runs everything here; the
-// API's and the metrics' threads hand their questions to it.
+// The daemon: configuration in, tiers kept as it says, and answers about it. One control thread runs
+// everything here; the API's and the metrics' threads hand their questions to it.
 #pragma once
 
 #include <atomic>

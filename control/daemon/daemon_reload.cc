@@ -116,8 +116,8 @@ void Daemon::kernel_changed(const netlink::KernelView& before, const netlink::Ke
     ports_ = std::move(ports);
     Status status = tiers_->set_ports(ports_);
     if (status && recompile) {
-        Result<compile::Snapshot> snapshot = compile::compile(
-            config_, compile_environment(ports_, generation_ + 1), &naming_->identities);
+        Result<compile::Snapshot> snapshot =
+            compile::compile(config_, compile_environment(ports_, generation_ + 1), &naming_->identities);
         status = snapshot ? tiers_->publish(*snapshot) : Status{snapshot.error()};
         if (status) {
             generation_ = snapshot->generation;

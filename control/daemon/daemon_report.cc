@@ -75,7 +75,8 @@ void Daemon::report_interfaces(api::Report& report) const {
 void Daemon::report_traffic(api::Report& report) const {
     if (!tiers_->is_open()) return;
     const auto add_tier = [&](const char* tier, const std::vector<port_counters>& counters) {
-        for (const auto& [number, name] : naming_->ports) report.traffic.push_back({name, tier, counters[number]});
+        for (const auto& [number, name] : naming_->ports)
+            report.traffic.push_back({name, tier, counters[number]});
         report.traffic.push_back({"none", tier, counters[0]});
     };
     if (const auto counters = read_port_counters(tiers_->xdp().maps())) add_tier("xdp", *counters);
@@ -95,7 +96,8 @@ void Daemon::report_services(api::Report& report) const {
         for (const config::Backend& backend : service.backends) {
             const compile::BackendKey key = compile::key_of(service, backend);
             const u32 id = naming_->identities.backends.at(key);
-            out.backends.push_back({key.text(), word(backend.state), backend.weight, backend_book_.of(id, backends)});
+            out.backends.push_back(
+                {key.text(), word(backend.state), backend.weight, backend_book_.of(id, backends)});
         }
         report.services.push_back(std::move(out));
     }

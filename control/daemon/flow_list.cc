@@ -76,7 +76,9 @@ api::FlowReport report_of(const FlowCopy& copy, const Ends& ends, const Naming& 
     report.mode = api::mode_name(flow.mode);
     report.state = api::state_name(flow.state);
     if (flow.generation == static_cast<u16>(naming.generation)) report.rule = naming.rule(flow.rule);
-    report.idle = (now - flow.last_seen) * seconds_per_tick;
+    // A stamp may lie ahead of NOW: it was taken after it, or on a finer clock.
+    const auto idle = static_cast<std::int32_t>(now - flow.last_seen);
+    report.idle = idle > 0 ? idle * seconds_per_tick : 0;
     for (size_t i = 0; i < 2; ++i) {
         report.packets[i] = copy.counters.packets[i];
         report.bytes[i] = copy.counters.bytes[i];

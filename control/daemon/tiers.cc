@@ -3,25 +3,15 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 
 #include "dataplane/base/log.h"
+#include "dataplane/io/netlink/device_queues.h"
 
 namespace sluice::control {
 
 namespace {
 
 constexpr u32 all_punts = (1U << PUNT_COUNT) - 2;  // all kinds but none
-
-u32 device_queues(const std::string& device) {
-    std::error_code error;
-    u32 count = 0;
-    std::filesystem::directory_iterator at("/sys/class/net/" + device + "/queues", error);
-    for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
-        if (at->path().filename().string().starts_with("rx-")) count++;
-    }
-    return std::max(count, 1U);
-}
 
 bool same_queues(const std::vector<XskQueue>& a, const std::vector<XskQueue>& b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const XskQueue& x, const XskQueue& y) {
@@ -32,7 +22,8 @@ bool same_queues(const std::vector<XskQueue>& a, const std::vector<XskQueue>& b)
 }  // namespace
 
 Status Tiers::open(const config::Config& config, const Plans& plans) {
-    const bool wanted = std::any_of(plans.begin(), plans.end(), [](const auto& each) { return each.second.program(); });
+    const bool wanted =
+        std::any_of(plans.begin(), plans.end(), [](const auto& each) { return each.second.program(); });
     std::error_code ignored;
     if (!wanted && !std::filesystem::exists(config.state.bpffs, ignored)) return {};
     sizes_ = MapSizes::rounded(config.tables.flows, config.tables.sources, config.tables.backends,
@@ -84,13 +75,15 @@ Status Tiers::publish(const compile::Snapshot& snapshot) {
     return {};
 }
 
-Status Tiers::bring_up(const config::Config& config, const Plans& plans, const std::vector<PortSetting>& ports) {
+Status Tiers::bring_up(const config::Config& config, const Plans& plans,
+                       const std::vector<PortSetting>& ports) {
     if (!xdp_) return {};
     update_devices(plans, ports);
     update_workers(config, plans, ports);
     for (auto& [name, device] : devices_) {
         const auto plan = plans.find(name);
-        if (plan == plans.end() || !plan->second.engine_only() || device.engine || !device.attachment) continue;
+        if (plan == plans.end() || !plan->second.engine_only() || device.engine || !device.attachment)
+            continue;
         spdlog::warn("interface {}: its packets pass to the host: no engine takes them", name);
         detach(device);
     }
@@ -110,7 +103,8 @@ void Tiers::update_devices(const Plans& plans, const std::vector<PortSetting>& p
         device.name = port.name;
         const u32 ifindex = port.present ? port.port.ifindex : 0;
         if (device.ifindex != ifindex) {
-            if (device.ifindex != 0) spdlog::warn("interface {}: {}", port.name, ifindex == 0 ? "gone" : "is another device now");
+            if (device.ifindex != 0)
+                spdlog::warn("interface {}: {}", port.name, ifindex == 0 ? "gone" : "is another device now");
             device.attachment.reset();  // went with the device
             device.engine = false;
             device.ifindex = ifindex;
@@ -138,7 +132,8 @@ void Tiers::attach(const InterfacePlan& plan, const PortSetting& port, Device& d
     const XdpAttachment& is = *device.attachment;
     spdlog::info("interface {}: XDP in {} mode{}{}", port.name, xdp_mode_name(is.mode),
                  is.dispatcher ? " beside others" : "", is.adopted ? ", adopted" : "");
-    if (is.mode == XdpMode::generic) spdlog::warn("interface {}: native XDP: {}", port.name, is.native_refusal);
+    if (is.mode == XdpMode::generic)
+        spdlog::warn("interface {}: native XDP: {}", port.name, is.native_refusal);
 }
 
 void Tiers::detach(Device& device) {
@@ -159,14 +154,16 @@ std::vector<XskQueue> Tiers::wanted_queues(const config::Config& config, const P
         if (!plans.at(port.name).af_xdp) continue;
         const auto section = std::find_if(config.interfaces.begin(), config.interfaces.end(),
                                           [&](const auto& each) { return each.name == port.name; });
-        const u32 count = std::min(section->queues.value_or(device_queues(port.name)), XdpDataplane::queues_per_device);
+        const u32 count = std::min(section->queues.value_or(netlink::receive_queues(port.name)),
+                                   XdpDataplane::queues_per_device);
         for (u32 queue = 0; queue < count; ++queue)
             queues.push_back({port.name, port.port.ifindex, port.number, queue});
     }
     return queues;
 }
 
-void Tiers::update_workers(const config::Config& config, const Plans& plans, const std::vector<PortSetting>& ports) {
+void Tiers::update_workers(const config::Config& config, const Plans& plans,
+                           const std::vector<PortSetting>& ports) {
     PoolOptions options;
     options.queues = wanted_queues(config, plans, ports);
     if (pool_ && same_queues(options.queues, queues_)) return;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The tiers of this node as one thing: the XDP program on its interfaces, the workers behind it, and the snapshot that both
-// run on. Where a tier cannot be had the next one serves, and the reason is kept. Control thread only.
+// The tiers of this node as one thing: the XDP program on its interfaces, the workers behind it, and the
+// snapshot that both run on. Where a tier cannot be had the next one serves, and the reason is kept. Control
+// thread only.
 #pragma once
 
 #include <map>
@@ -26,8 +27,9 @@ class Tiers {
 public:
     explicit Tiers(netlink::KernelMirror& mirror) : mirror_(mirror) {}
 
-    // Opens (or adopts) the program's maps, if a plan wants the program. Without them nothing is served: an error only
-    // where `require:` says so. Programs that an earlier daemon left where none is wanted are taken off.
+    // Opens (or adopts) the program's maps, if a plan wants the program. Without them nothing is served: an
+    // error only where `require:` says so. Programs that an earlier daemon left where none is wanted are
+    // taken off.
     Status open(const config::Config& config, const Plans& plans);
     bool is_open() const { return xdp_ != nullptr; }
     XdpDataplane& xdp() { return *xdp_; }
@@ -39,8 +41,8 @@ public:
     // Puts a snapshot in force in all tiers. One that fails leaves the old one in force.
     Status publish(const compile::Snapshot& snapshot);
 
-    // Program on and off interfaces, workers for their queues: whatever differs from what is there. Fails, having done
-    // what could be done, when `require:` is not met.
+    // Program on and off interfaces, workers for their queues: whatever differs from what is there. Fails,
+    // having done what could be done, when `require:` is not met.
     Status bring_up(const config::Config& config, const Plans& plans, const std::vector<PortSetting>& ports);
 
     // Takes everything off this node, pins included.
@@ -70,7 +72,8 @@ private:
     void update_devices(const Plans& plans, const std::vector<PortSetting>& ports);
     std::vector<XskQueue> wanted_queues(const config::Config& config, const Plans& plans,
                                         const std::vector<PortSetting>& ports);
-    void update_workers(const config::Config& config, const Plans& plans, const std::vector<PortSetting>& ports);
+    void update_workers(const config::Config& config, const Plans& plans,
+                        const std::vector<PortSetting>& ports);
     void start_workers(PoolOptions options);
     void stop_workers();
     std::vector<XskQueue> usable(const PoolOptions& options);

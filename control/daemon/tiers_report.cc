@@ -20,9 +20,11 @@ Status Tiers::check_requirements(const Plans& plans) const {
         const bool attached = device != nullptr && device->attachment;
         const std::string refusal = first_of(open_refusal_, device != nullptr ? device->program_refusal : "");
         if (plan.require_native && (!attached || device->attachment->mode != XdpMode::native))
-            return make_error("interface {}: require xdp_native: {}", name, first_of(refusal, "not in native mode"));
+            return make_error("interface {}: require xdp_native: {}", name,
+                              first_of(refusal, "not in native mode"));
         if (!plan.require_af_xdp || (attached && device->engine)) continue;
-        const std::string why = first_of(refusal, first_of(device != nullptr ? device->engine_refusal : "", no_workers_));
+        const std::string why =
+            first_of(refusal, first_of(device != nullptr ? device->engine_refusal : "", no_workers_));
         return make_error("interface {}: require {}: {}", name,
                           plan.zero_copy == ZeroCopy::require ? "af_xdp_zero_copy" : "af_xdp", why);
     }
@@ -34,9 +36,10 @@ std::string Tiers::unserved(const InterfacePlan& plan) const {
     if (!xdp_) return fmt::format("interface {}: {}", plan.name, open_refusal_);
     const Device* device = find(plan.name);
     if (device != nullptr && device->attachment) return "";
-    return fmt::format("interface {}: {}", plan.name,
-                       device == nullptr ? "not brought up yet"
-                                         : first_of(device->program_refusal, first_of(device->engine_refusal, no_workers_)));
+    return fmt::format(
+        "interface {}: {}", plan.name,
+        device == nullptr ? "not brought up yet"
+                          : first_of(device->program_refusal, first_of(device->engine_refusal, no_workers_)));
 }
 
 api::TierReport Tiers::report_xdp(const Device* device, const InterfacePlan& plan) const {
@@ -48,9 +51,11 @@ api::TierReport Tiers::report_xdp(const Device* device, const InterfacePlan& pla
     const XdpAttachment& attachment = *device->attachment;
     report.active = plan.xdp;
     report.mode = xdp_mode_name(attachment.mode);
-    if (!attachment.native_refusal.empty()) report.reason = fmt::format("native: {}", attachment.native_refusal);
+    if (!attachment.native_refusal.empty())
+        report.reason = fmt::format("native: {}", attachment.native_refusal);
     if (!attachment.dispatcher_refusal.empty())
-        report.reason += fmt::format("{}dispatcher: {}", report.reason.empty() ? "" : "; ", attachment.dispatcher_refusal);
+        report.reason +=
+            fmt::format("{}dispatcher: {}", report.reason.empty() ? "" : "; ", attachment.dispatcher_refusal);
     return report;
 }
 
@@ -58,7 +63,8 @@ api::TierReport Tiers::report_af_xdp(const Device* device) const {
     api::TierReport report;
     if (device == nullptr || !device->engine || !pool_) {
         const std::string program = first_of(open_refusal_, device != nullptr ? device->program_refusal : "");
-        report.reason = first_of(program, first_of(device != nullptr ? device->engine_refusal : "", no_workers_));
+        report.reason =
+            first_of(program, first_of(device != nullptr ? device->engine_refusal : "", no_workers_));
         return report;
     }
     report.active = true;

@@ -4,7 +4,6 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <set>
 #include <thread>
 
 #include "control/daemon/kernel_router.h"
@@ -78,7 +77,8 @@ Status WorkerPool::open_host_paths() {
     for (const XskQueue& queue : options_.queues) {
         if (host_paths_.contains(queue.ifindex)) continue;
         auto host = HostPath::open(queue.interface, queue.ifindex, options_.mtu[queue.interface]);
-        if (!host) spdlog::warn("interface {}: no way back to the host: {}", queue.interface, host.error().message);
+        if (!host)
+            spdlog::warn("interface {}: no way back to the host: {}", queue.interface, host.error().message);
         host_paths_[queue.ifindex] = host ? std::move(*host) : nullptr;
     }
     return {};
@@ -116,7 +116,8 @@ Status WorkerPool::add_member(u32 index, u32 count, netlink::KernelMirror& mirro
     worker.core = member->core;
     worker.polling = polling_of(options_.workers.poll);
     worker.batch = options_.workers.batch;
-    member->worker = std::make_unique<Worker<XskPort>>(*member->engine, xdp_.node(), tables.port_counters, worker);
+    member->worker =
+        std::make_unique<Worker<XskPort>>(*member->engine, xdp_.node(), tables.port_counters, worker);
     for (const auto& port : member->sockets->ports())
         member->worker->add_port(*port, port->where().device, host_paths_[port->ifindex()].get());
     members_.push_back(std::move(member));
@@ -128,7 +129,8 @@ Status WorkerPool::run() {
         if (Status status = member->worker->start(); !status) return status;
         for (const auto& port : member->sockets->ports()) {
             const XskQueue& at = port->where();
-            if (Status status = xdp_.set_socket(at.device, at.queue, port->descriptor()); !status) return status;
+            if (Status status = xdp_.set_socket(at.device, at.queue, port->descriptor()); !status)
+                return status;
         }
     }
     return {};
@@ -136,7 +138,8 @@ Status WorkerPool::run() {
 
 WorkerPool::~WorkerPool() {
     for (const XskQueue& at : options_.queues) {
-        if (Status status = xdp_.clear_socket(at.device, at.queue); !status) spdlog::warn("{}", status.error().message);
+        if (Status status = xdp_.clear_socket(at.device, at.queue); !status)
+            spdlog::warn("{}", status.error().message);
     }
     for (const auto& member : members_) member->worker->stop();
 }
@@ -187,14 +190,16 @@ std::vector<port_counters> WorkerPool::ports() const {
 void WorkerPool::add_to(std::vector<backend_counters>& counters) const {
     for (const auto& member : members_) {
         const auto from = member->counters.backends();
-        for (size_t i = 0; i < std::min(counters.size(), from.size()); ++i) counters[i] = counters[i] + from[i];
+        for (size_t i = 0; i < std::min(counters.size(), from.size()); ++i)
+            counters[i] = counters[i] + from[i];
     }
 }
 
 void WorkerPool::add_to(std::vector<pair_counters>& counters) const {
     for (const auto& member : members_) {
         const auto from = member->counters.rules();
-        for (size_t i = 0; i < std::min(counters.size(), from.size()); ++i) counters[i] = counters[i] + from[i];
+        for (size_t i = 0; i < std::min(counters.size(), from.size()); ++i)
+            counters[i] = counters[i] + from[i];
     }
 }
 
@@ -228,7 +233,8 @@ std::vector<api::QueueReport> WorkerPool::queue_reports(u32 ifindex) const {
     for (u32 i = 0; i < members_.size(); ++i) {
         for (const auto& port : members_[i]->sockets->ports()) {
             if (port->ifindex() != ifindex) continue;
-            reports.push_back({port->where().queue, i, members_[i]->sockets->zero_copy(), port->statistics()});
+            reports.push_back(
+                {port->where().queue, i, members_[i]->sockets->zero_copy(), port->statistics()});
         }
     }
     std::sort(reports.begin(), reports.end(), [](const auto& a, const auto& b) { return a.queue < b.queue; });

@@ -26,8 +26,8 @@ struct PoolOptions {
     std::map<std::string, u32> mtu;  // by device
 };
 
-// Which worker serves which queue: queue q of every device belongs to worker q modulo the number of workers, so that a
-// packet can leave by the worker that has it. `processors`: of this machine. At least one worker.
+// Which worker serves which queue: queue q of every device belongs to worker q modulo the number of workers,
+// so that a packet can leave by the worker that has it. `processors`: of this machine. At least one worker.
 u32 worker_count(const config::Workers& workers, const std::vector<XskQueue>& queues, u32 processors);
 
 class WorkerPool {

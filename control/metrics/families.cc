@@ -171,7 +171,8 @@ void workers(const Report& report, Families& out) {
     auto frames = FamilyBuilder::counter("sluice_worker_frames_total", "Frames in them.");
     auto size =
         FamilyBuilder::gauge("sluice_worker_batch_size", "Mean number of frames in a batch, since start.");
-    auto sleeps = FamilyBuilder::counter("sluice_worker_sleeps_total", "Times it went to sleep for want of frames.");
+    auto sleeps =
+        FamilyBuilder::counter("sluice_worker_sleeps_total", "Times it went to sleep for want of frames.");
     for (const api::WorkerReport& worker : report.workers) {
         const Labels labels = {{"worker", fmt::to_string(worker.id)}};
         const double total = static_cast<double>(worker.busy_ns) + static_cast<double>(worker.idle_ns);

@@ -62,7 +62,8 @@ std::string interface_text(const Json& interface) {
     const bool present = interface.at("ifindex").get<unsigned>() != 0;
     std::string state = !present ? "gone" : interface.at("up").get<bool>() ? "up" : "down";
     std::string addresses;
-    for (const Json& address : interface.at("addresses")) addresses += behind(" ", address.get<std::string>());
+    for (const Json& address : interface.at("addresses"))
+        addresses += behind(" ", address.get<std::string>());
     std::string out =
         wrapped(fmt::format("{} {}, port {}, mtu {}, mac {}{}", text_of(interface, "name"), state,
                             interface.at("port").get<unsigned>(), interface.at("mtu").get<unsigned>(),
@@ -91,14 +92,15 @@ std::string interface_text(const Json& interface) {
 
 std::string workers_text(const Json& status) {
     const std::string none = text_of(status, "no_workers");
-    if (status.at("workers").empty())
-        return wrapped(fmt::format("workers: none{}", behind(": ", none)), 0);
+    if (status.at("workers").empty()) return wrapped(fmt::format("workers: none{}", behind(": ", none)), 0);
     Table table({{"worker", true},
                  {"core", true},
                  {"busy", true},
                  {"frames", true},
                  {"per batch", true},
-                 {"waiting", true}});
+                 {"sleeps", true},
+                 {"not sent", true},
+                 {"host full", true}});
     for (const Json& worker : status.at("workers")) {
         const double busy = number_of(worker, "busy_seconds");
         const double total = busy + number_of(worker, "idle_seconds");
@@ -108,7 +110,8 @@ std::string workers_text(const Json& status) {
                    core.is_null() ? "-" : fmt::to_string(core.get<unsigned>()),
                    fmt::format("{:.1f}%", total > 0 ? 100 * busy / total : 0.0), count_of(worker, "frames"),
                    fmt::format("{:.1f}", batches > 0 ? number_of(worker, "frames") / batches : 0.0),
-                   count_of(worker, "sleeps"), count_of(worker, "transmit_refused"), count_of(worker, "host_path_refused")});
+                   count_of(worker, "sleeps"), count_of(worker, "transmit_refused"),
+                   count_of(worker, "host_path_refused")});
     }
     return table.text();
 }
@@ -169,7 +172,8 @@ std::string policy_text(const Json& policy) {
     for (const Json& rule : policy.at("rules"))
         table.add({text_of(rule, "name"), text_of(rule, "action"), count_of(rule, "packets"),
                    count_of(rule, "bytes")});
-    return fmt::format("{}default: {}\n", table.empty() ? "no rules\n" : table.text(), text_of(policy, "default"));
+    return fmt::format("{}default: {}\n", table.empty() ? "no rules\n" : table.text(),
+                       text_of(policy, "default"));
 }
 
 std::string flows_text(const Json& page) {
@@ -183,12 +187,10 @@ std::string flows_text(const Json& page) {
                        0);
         out += wrapped(
             fmt::format("{} {}{}{}, idle {}, out {}/{}B, back {}/{}B", text_of(flow, "mode"),
-                        text_of(flow, "state"),
-                        behind(", service ", text_of(flow, "service")),
-                        behind(", rule ", text_of(flow, "rule")),
-                        short_duration(number_of(flow, "idle")), short_number(packets.at(0).get<double>()),
-                        short_number(bytes.at(0).get<double>()), short_number(packets.at(1).get<double>()),
-                        short_number(bytes.at(1).get<double>())),
+                        text_of(flow, "state"), behind(", service ", text_of(flow, "service")),
+                        behind(", rule ", text_of(flow, "rule")), short_duration(number_of(flow, "idle")),
+                        short_number(packets.at(0).get<double>()), short_number(bytes.at(0).get<double>()),
+                        short_number(packets.at(1).get<double>()), short_number(bytes.at(1).get<double>())),
             4);
     }
     if (out.empty()) return "no flows\n";
@@ -202,15 +204,14 @@ std::string trace_text(const Json& trace) {
     std::string out = every == 0 ? "sampling is off\n" : fmt::format("one packet in {} of each CPU\n", every);
     for (const Json& event : trace.at("events")) {
         const std::string reason = text_of(event, "reason");
-        out += wrapped(
-            fmt::format("{:.6f} {} {} {} > {} {}B {}{}{}{}{}", number_of(event, "time"),
-                        text_of(event, "interface"), text_of(event, "protocol"), text_of(event, "source"),
-                        text_of(event, "destination"), event.at("length").get<unsigned>(),
-                        text_of(event, "verdict"), behind(" ", reason),
-                        behind(" service ", text_of(event, "service")),
-                        behind(" backend ", text_of(event, "backend")),
-                        behind(" rule ", text_of(event, "rule"))),
-            0);
+        out += wrapped(fmt::format("{:.6f} {} {} {} > {} {}B {}{}{}{}{}", number_of(event, "time"),
+                                   text_of(event, "interface"), text_of(event, "protocol"),
+                                   text_of(event, "source"), text_of(event, "destination"),
+                                   event.at("length").get<unsigned>(), text_of(event, "verdict"),
+                                   behind(" ", reason), behind(" service ", text_of(event, "service")),
+                                   behind(" backend ", text_of(event, "backend")),
+                                   behind(" rule ", text_of(event, "rule"))),
+                       0);
     }
     return out;
 }

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/netlink/device_queues.h"
+
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/base/fd.h"
+
+namespace sluice::netlink {
+
+// By ethtool's ioctl and not out of /sys, which may show another network namespace's devices.
+u32 receive_queues(const std::string& interface) {
+    const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ethtool_channels channels{};
+    channels.cmd = ETHTOOL_GCHANNELS;
+    ifreq request{};
+    interface.copy(request.ifr_name, IFNAMSIZ - 1);
+    request.ifr_data = reinterpret_cast<char*>(&channels);
+    if (!socket || ioctl(socket.get(), SIOCETHTOOL, &request) != 0) return 1;
+    return std::max(channels.rx_count + channels.combined_count, 1U);
+}
+
+}  // namespace sluice::netlink

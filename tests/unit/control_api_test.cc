@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// API, metrics and sluicectl's texts over a provider with made-up data.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+#include "control/api/json.h"
+#include "control/api/server.h"
+#include "control/metrics/families.h"
+#include "control/sluicectl/client.h"
+#include "control/sluicectl/render.h"
+#include "control/sluicectl/table.h"
+
+namespace sluice {
+namespace {
+
+api::Report sample() {
+    api::Report report;
+    report.version = "0.1.0";
+    report.pid = 42;
+    report.uptime = 3723;
+    report.ready = true;
+    report.config.file = "/etc/sluice/sluice.yaml";
+    report.config.generation = 7;
+    api::InterfaceReport eth0;
+    eth0.name = "eth0";
+    eth0.port = 1;
+    eth0.ifindex = 2;
+    eth0.mac = "02:00:00:00:00:01";
+    eth0.mtu = 1500;
+    eth0.up = true;
+    eth0.addresses = {"10.0.0.1/24", "2001:db8:1234:5678:9abc:def0:1234:5678/64"};
+    eth0.tiers = {
+        {"xdp", true, "generic", "native: " + std::string(200, 'x') + " \"quoted\"\nline", "auto (default)"},
+        {"dpdk", false, "", "not built into this release", "true (environment; the file says false)"}};
+    eth0.queues.push_back({0, 0, false, {}});
+    report.interfaces.push_back(eth0);
+    struct port_counters counters {};
+    counters.received_packets = 100'000;
+    counters.received_bytes = 123'456'789'012;
+    counters.packets[VERDICT_FORWARD] = 99'990;
+    counters.packets[VERDICT_DROP] = 10;
+    counters.drops[REASON_NO_ROUTE] = 10;
+    report.traffic.push_back({"eth0", "xdp", counters});
+    api::ServiceReport web{"web", "192.0.2.10", "tcp", "80,443", "nat", "auto", {}};
+    web.backends.push_back(
+        {"[2001:db8:1234:5678:9abc:def0:1234:5678]:8080", "active", 10, {{5, 500}, {4, 4'000'000'000}, 2}});
+    report.services.push_back(web);
+    report.rules.push_back(
+        {"a-rule-with-a-rather-long-name-that-somebody-gave-it-for-good-reasons", "allow", {3, 300}});
+    report.default_action = "allow";
+    report.workers.push_back({});
+    report.flows.capacity = 1 << 20;
+    return report;
+}
+
+class Made final : public api::Provider {
+public:
+    Result<api::Report> report() override { return sample(); }
+    Result<api::FlowPage> flows(const api::FlowRequest& request) override {
+        asked = request;
+        api::FlowPage page;
+        page.flows.push_back({"tcp",
+                              "[2001:db8:1234:5678:9abc:def0:1234:5678]:42424",
+                              "[2001:db8:1234:5678:9abc:def0:1234:5679]:443",
+                              "[2001:db8:1234:5678:9abc:def0:1234:5670]:8443",
+                              "web",
+                              "nat",
+                              "tcp_established",
+                              "web",
+                              1.5,
+                              {1, 2},
+                              {3, 4}});
+        page.next = 99;
+        return page;
+    }
+    Status reload() override { return make_error("sluice.yaml:3:4: mode: value \"nut\": expected nat"); }
+    Status set_trace(u32 every) override {
+        trace_every = every;
+        return {};
+    }
+    Result<std::vector<api::TraceReport>> trace() override { return std::vector<api::TraceReport>{}; }
+    Status set_log_level(const std::string& level) override {
+        if (level != "debug") return make_error("level: value \"{}\": expected debug", level);
+        return {};
+    }
+
+    api::FlowRequest asked;
+    u32 trace_every = 0;
+};
+
+class ControlApi : public testing::Test {
+protected:
+    void SetUp() override {
+        auto server = api::Server::start(path_, provider_);
+        ASSERT_TRUE(server) << server.error().message;
+        server_ = std::move(*server);
+    }
+
+    std::string path_ = testing::TempDir() + fmt::format("sluice-api-{}.sock", getpid());
+    Made provider_;
+    std::unique_ptr<api::Server> server_;
+    ctl::Client client_{path_};
+};
+
+TEST_F(ControlApi, OnlyItsOwnerMayOpenTheSocket) {
+    struct stat there {};
+    ASSERT_EQ(stat(path_.c_str(), &there), 0);
+    EXPECT_EQ(there.st_mode & 0777, 0600U);
+}
+
+TEST_F(ControlApi, AnswersStatus) {
+    const auto status = client_.ask("GET", "/v1/status");
+    ASSERT_TRUE(status) << status.error().message;
+    EXPECT_EQ((*status)["config"]["generation"], 7);
+    EXPECT_EQ((*status)["interfaces"][0]["traffic"]["xdp"]["drops"]["no_route"], 10);
+}
+
+TEST_F(ControlApi, PassesOnFlowFiltersAndRefusesWrongOnes) {
+    const auto page = client_.ask("GET", "/v1/flows?limit=5&cursor=77&service=web&address=10.0.0.1");
+    ASSERT_TRUE(page) << page.error().message;
+    EXPECT_EQ(provider_.asked.limit, 5U);
+    EXPECT_EQ(provider_.asked.cursor, 77U);
+    EXPECT_EQ(provider_.asked.service, "web");
+    EXPECT_EQ((*page)["next"], 99);
+    const auto wrong = client_.ask("GET", "/v1/flows?limit=many");
+    ASSERT_FALSE(wrong);
+    EXPECT_EQ(wrong.error().message, "limit: value \"many\": expected a number up to 10000");
+    EXPECT_FALSE(client_.ask("GET", "/v1/flows?address=nowhere"));
+}
+
+TEST_F(ControlApi, ARefusedReloadHasTheConfigurationsOwnWords) {
+    const auto answer = client_.ask("POST", "/v1/reload");
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().message, "sluice.yaml:3:4: mode: value \"nut\": expected nat");
+}
+
+TEST_F(ControlApi, ChangesTraceAndLogLevelAndRefusesNonsense) {
+    EXPECT_TRUE(client_.ask("PUT", "/v1/trace", R"({"every": 100})"));
+    EXPECT_EQ(provider_.trace_every, 100U);
+    EXPECT_FALSE(client_.ask("PUT", "/v1/trace", R"({"every": -1})"));
+    EXPECT_FALSE(client_.ask("PUT", "/v1/trace", "nonsense"));
+    EXPECT_TRUE(client_.ask("PUT", "/v1/log-level", R"({"level": "debug"})"));
+    EXPECT_FALSE(client_.ask("PUT", "/v1/log-level", R"({"level": "loud"})"));
+    const auto unknown = client_.ask("GET", "/v2/status");
+    ASSERT_FALSE(unknown);
+    EXPECT_EQ(unknown.error().message, "no such request: GET /v2/status");
+}
+
+TEST_F(ControlApi, WithoutADaemonTheErrorSaysSo) {
+    server_.reset();
+    EXPECT_NE(access(path_.c_str(), F_OK), 0) << "the socket goes with its server";
+    const auto answer = client_.ask("GET", "/v1/status");
+    ASSERT_FALSE(answer);
+    EXPECT_NE(answer.error().message.find("no daemon runs here"), std::string::npos)
+        << answer.error().message;
+}
+
+TEST_F(ControlApi, AStaleSocketIsReplacedAndAFileIsNot) {
+    server_.reset();
+    { std::ofstream(path_) << "precious"; }
+    EXPECT_FALSE(api::Server::start(path_, provider_));
+    ASSERT_EQ(unlink(path_.c_str()), 0);
+    auto first = api::Server::start(path_, provider_);
+    ASSERT_TRUE(first);
+    EXPECT_TRUE(api::Server::start(path_, provider_)) << "the caller holds the node's lock";
+}
+
+void expect_fits(const std::string& text) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), ctl::screen_width) << line;
+}
+
+TEST(SluicectlTexts, FitOnAScreen) {
+    const api::Report report = sample();
+    expect_fits(ctl::status_text(api::status_json(report)));
+    expect_fits(ctl::services_text(api::services_json(report)));
+    expect_fits(ctl::policy_text(api::policy_json(report)));
+    Made provider;
+    expect_fits(ctl::flows_text(api::flows_json(*provider.flows({}))));
+    api::TraceReport event{1.0,
+                           "eth0",
+                           "drop",
+                           "no_route",
+                           "web",
+                           "",
+                           "",
+                           "tcp",
+                           "[2001:db8:1234:5678:9abc:def0:1234:5678]:1",
+                           "[2001:db8:1234:5678:9abc:def0:1234:5678]:2",
+                           64};
+    expect_fits(ctl::trace_text(api::trace_json(report, {event})));
+}
+
+TEST(SluicectlTexts, ShortFormsKeepTheirSize) {
+    EXPECT_EQ(ctl::short_number(999), "999");
+    EXPECT_EQ(ctl::short_number(1000), "1.00k");
+    EXPECT_EQ(ctl::short_number(12'345), "12.3k");
+    EXPECT_EQ(ctl::short_number(999'900), "1.00M");
+    EXPECT_EQ(ctl::short_number(123'456'789'012), "123G");
+    EXPECT_EQ(ctl::short_duration(3723), "1h02m");
+}
+
+TEST(Metrics, NameValuesOfTheReport) {
+    const std::string text = metrics::text(sample());
+    for (const char* line : {R"(sluice_received_packets_total{interface="eth0",tier="xdp"} 100000)",
+                             R"(sluice_packets_total{interface="eth0",tier="xdp",verdict="forward"} 99990)",
+                             R"(sluice_drops_total{interface="eth0",tier="xdp",reason="no_route"} 10)",
+                             R"(sluice_tier_active{interface="eth0",tier="xdp",mode="generic"} 1)",
+                             R"(sluice_service_flows_created_total{service="web",)",
+                             "sluice_config_generation 7", R"(sluice_flow_table_capacity 1048576)"})
+        EXPECT_NE(text.find(line), std::string::npos) << line;
+}
+
+TEST(Metrics, AnIdleScrapeChangesNothing) {
+    const auto without_process = [](const std::string& text) {
+        return text.substr(0, text.find("# HELP process_"));
+    };
+    EXPECT_EQ(without_process(metrics::text(sample())), without_process(metrics::text(sample())));
+}
+
+TEST(Metrics, PassPromtool) {
+    if (std::system("command -v promtool >/dev/null") != 0) GTEST_SKIP() << "promtool is not installed";
+    std::FILE* check = popen("promtool check metrics", "w");
+    ASSERT_NE(check, nullptr);
+    const std::string text = metrics::text(sample());
+    EXPECT_EQ(fwrite(text.data(), 1, text.size(), check), text.size());
+    EXPECT_EQ(pclose(check), 0);
+}
+
+}  // namespace
+}  // namespace sluice
