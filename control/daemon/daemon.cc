@@ -40,8 +40,14 @@ Result<config::Config> load_configuration(const std::string& file) {
 
 Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonOptions& options) {
     std::unique_ptr<Daemon> daemon(new Daemon(options));
-    if (Status status = daemon->begin(); !status) return status.error();
-    return daemon;
+    Status status = daemon->begin();
+    if (status) return daemon;
+    // What an earlier daemon left forwarding stays; what this one began, it takes away again.
+    Tiers* const tiers = daemon->tiers_.get();
+    if (tiers != nullptr && tiers->is_open() && !tiers->xdp().maps().adopted()) {
+        if (Status undone = tiers->detach_all(); !undone) spdlog::warn("{}", undone.error().message);
+    }
+    return status.error();
 }
 
 Status Daemon::begin() {

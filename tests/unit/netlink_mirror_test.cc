@@ -34,7 +34,8 @@ protected:
         auto loop = EventLoop::create();
         ASSERT_TRUE(loop);
         loop_ = std::move(*loop);
-        auto mirror = KernelMirror::create(*loop_, [this](const KernelView&, const KernelView&) { changes_++; });
+        auto mirror =
+            KernelMirror::create(*loop_, [this](const KernelView&, const KernelView&) { changes_++; });
         ASSERT_TRUE(mirror) << mirror.error().message;
         mirror_ = std::move(*mirror);
     }
@@ -69,7 +70,8 @@ TEST_F(NetlinkMirror, ReadsWhatIsThereAtStart) {
 }
 
 TEST_F(NetlinkMirror, FollowsRoutesAndNeighbours) {
-    run("ip route add 192.0.2.0/24 via 10.0.0.2 && ip neighbor add 10.0.0.2 lladdr 02:00:00:00:00:02 dev sl0");
+    run("ip route add 192.0.2.0/24 via 10.0.0.2 && ip neighbor add 10.0.0.2 lladdr 02:00:00:00:00:02 dev "
+        "sl0");
     KernelReader& reader = mirror_->make_reader();
     EXPECT_TRUE(wait_until([&] { return reader.resolve(at("192.0.2.5"), 0).reach == Reach::found; }));
     EXPECT_EQ(reader.resolve(at("192.0.2.5"), 0).mac[5], 2);
@@ -109,10 +111,12 @@ TEST_F(NetlinkMirror, WeightsOfAMultipathRouteAreTheKernels) {
 }
 
 TEST_F(NetlinkMirror, AWorkersRequestMakesTheKernelResolve) {
-    // The other end answers for its address from a namespace of its own, so that the request crosses the wire.
+    // The other end answers for its address from a namespace of its own, so that the request crosses the
+    // wire.
     run("ip netns add sl-netlink-test && ip link set sl1 netns sl-netlink-test");
     run("ip -n sl-netlink-test address add 10.0.0.2/24 dev sl1 && ip -n sl-netlink-test link set sl1 up");
-    ASSERT_TRUE(wait_until([&] { return mirror_->view().link("sl0") != nullptr && mirror_->view().link("sl0")->up; }));
+    ASSERT_TRUE(wait_until(
+        [&] { return mirror_->view().link("sl0") != nullptr && mirror_->view().link("sl0")->up; }));
     KernelReader& reader = mirror_->make_reader();
     const RouteAnswer missing = reader.resolve(at("10.0.0.2"), 0);
     EXPECT_EQ(missing.reach, Reach::no_neighbor);
