@@ -23,7 +23,8 @@ int sluice_xdp(struct xdp_md* xdp) {
     int action = XDP_PASS;
     if (verdict == VERDICT_FORWARD) {
         u32 out = s.context->hop.port & (NODE_PORTS - 1);
-        if (s.tables.node->ports[out].ifindex == s.context->ifindex)
+        const struct node_port* port = &s.tables.node->ports[out];
+        if (port->ifindex == s.context->ifindex && !(port->flags & PORT_REDIRECT))
             action = XDP_TX;
         else
             action = bpf_redirect_map(&egress, out, XDP_DROP);

@@ -60,6 +60,7 @@ void set_from_link(const Link& device, const Link& link, const LogicalInterface&
     const u32 mtu = settings.mtu.value_or(from.parent->mtu.value_or(link.mtu));
     setting.port.mtu = static_cast<u16>(std::min(mtu, 65535U));
     setting.port.ifindex = device.ifindex;
+    if (device.veth) setting.port.flags |= PORT_REDIRECT;
     setting.present = true;
     setting.up = device.up;
 }

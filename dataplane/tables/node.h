@@ -20,6 +20,7 @@ enum {
 enum node_port_flags {
     PORT_PROMISCUOUS = 1,  // frames to another MAC are ours, too
     PORT_ENGINE = 2,       // the XDP program leaves all claimed traffic to the engine
+    PORT_REDIRECT = 8,     // a veth, which sends XDP_TX at once only if its peer runs XDP: redirect instead
     PORT_ANY_MAC = 4       // replay without `mac:`: the frame's destination is the port's own
 };
 
@@ -52,7 +53,8 @@ struct interest {
 
 struct node_state {
     u64 flow_seed;
-    u64 clock_offset;  // ns that the program adds to the kernel's clock: in replay, to live in the capture's time
+    u64 clock_offset;  // ns that the program adds to the kernel's clock: in replay, to live in the capture's
+                       // time
     u32 flow_bucket_mask;
     u32 flow_capacity;  // slots; behind them lie FLOW_SCRATCH scratch slots, one per CPU or worker
     u32 layout_version;

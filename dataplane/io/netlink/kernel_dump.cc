@@ -123,6 +123,8 @@ Result<std::vector<Link>> dump_links(nl_sock* socket) {
         if (const char* name = rtnl_link_get_name(from)) link.name = name;
         link.mac = mac_of(rtnl_link_get_addr(from));
         link.mtu = rtnl_link_get_mtu(from);
+        const char* kind = rtnl_link_get_type(from);
+        link.veth = kind != nullptr && std::string_view(kind) == "veth";
         link.up = (rtnl_link_get_flags(from) & running) == running;
         if (rtnl_link_is_vlan(from) != 0) {
             link.parent = static_cast<std::uint32_t>(rtnl_link_get_link(from));

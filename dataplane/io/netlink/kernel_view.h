@@ -28,6 +28,7 @@ struct Link {
     bool up = false;           // administratively up, with carrier
     std::uint32_t parent = 0;  // ifindex of the device below a VLAN device, else 0
     std::uint16_t vlan = 0;    // its tag, else 0
+    bool veth = false;
     bool operator==(const Link&) const = default;
 };
 
