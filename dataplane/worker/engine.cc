@@ -11,6 +11,7 @@ namespace sluice {
 namespace {
 
 constexpr u32 waits = VERDICT_WAIT;
+constexpr size_t cache_line = 64;
 constexpr size_t headers_ahead = 8;  // frames whose first line is asked for before they are parsed
 
 u32 ticks_of(u64 ns) { return static_cast<u32>(ns >> 20); }
@@ -44,8 +45,10 @@ struct Engine::State final : Surroundings {
 
     void first_pass(Slot& slot, Frame& frame);
     u32 first_pass_inside(Slot& slot, const Frame& frame);
-    void prefetch_tags(const Slot& slot) const;
-    void prefetch_flow(const Slot& slot) const;
+    // Inlined by force: GCC 12 takes a function that only prefetches for one without effect and drops its calls.
+    [[gnu::always_inline]] inline void prefetch_tags(const Slot& slot) const;
+    [[gnu::always_inline]] inline void prefetch_flow(const Slot& slot) const;
+    [[gnu::always_inline]] inline void prefetch_claim(u64 hash) const;
     void third_pass(Slot& slot, Frame& frame);
     void hold(Slot& slot, const Frame& frame, const WaitingFrame* before);
     void uncount_rule() const;
@@ -117,6 +120,30 @@ void Engine::State::prefetch_tags(const Slot& slot) const {
     __builtin_prefetch(flow_tags_at(&s.tables, flow_bucket_second(hash, mask)));
 }
 
+// What flow_claim() will read for a new flow: the free slot, or all of a full bucket to choose from.
+void Engine::State::prefetch_claim(u64 hash) const {
+    const u32 mask = s.tables.node->flow_bucket_mask;
+    u32 bucket = flow_bucket_first(hash, mask);
+    const u32 second = flow_bucket_second(hash, mask);
+    u64 empty = flow_tag_match(*flow_tags_at(&s.tables, bucket), 0);
+    const u64 second_empty = flow_tag_match(*flow_tags_at(&s.tables, second), 0);
+    if (flow_match_count(second_empty) > flow_match_count(empty)) {
+        bucket = second;
+        empty = second_empty;
+    }
+    const u32 first = bucket * FLOW_BUCKET_SLOTS;
+    if (empty != 0) {
+        const u32 index = first + flow_match_slot(empty);
+        __builtin_prefetch(flow_at(&s.tables, index), 1);
+        __builtin_prefetch(flow_counters_at(&s.tables, index), 1);
+        return;
+    }
+    for (u32 i = 0; i < FLOW_BUCKET_SLOTS; i++) __builtin_prefetch(flow_at(&s.tables, first + i), 1);
+    const auto* counters = reinterpret_cast<const u8*>(flow_counters_at(&s.tables, first));
+    for (size_t at = 0; at < FLOW_BUCKET_SLOTS * sizeof(flow_counters); at += cache_line)
+        __builtin_prefetch(counters + at, 1);
+}
+
 void Engine::State::prefetch_flow(const Slot& slot) const {
     const u64 hash = slot.context.q.hash;
     const u32 mask = s.tables.node->flow_bucket_mask;
@@ -125,7 +152,7 @@ void Engine::State::prefetch_flow(const Slot& slot) const {
     if (match == 0) {
         bucket = flow_bucket_second(hash, mask);
         match = flow_tag_match(*flow_tags_at(&s.tables, bucket), flow_tag(hash));
-        if (match == 0) return;
+        if (match == 0) return prefetch_claim(hash);
     }
     const u32 index = bucket * FLOW_BUCKET_SLOTS + flow_match_slot(match);
     __builtin_prefetch(flow_at(&s.tables, index));
