@@ -45,7 +45,8 @@ struct Engine::State final : Surroundings {
 
     void first_pass(Slot& slot, Frame& frame);
     u32 first_pass_inside(Slot& slot, const Frame& frame);
-    // Inlined by force: GCC 12 takes a function that only prefetches for one without effect and drops its calls.
+    // Inlined by force: GCC 12 takes a function that only prefetches for one without effect and drops its
+    // calls.
     [[gnu::always_inline]] inline void prefetch_tags(const Slot& slot) const;
     [[gnu::always_inline]] inline void prefetch_flow(const Slot& slot) const;
     [[gnu::always_inline]] inline void prefetch_claim(u64 hash) const;
