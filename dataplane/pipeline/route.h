@@ -62,11 +62,13 @@ SHARED u32 route_resolve(struct pipeline* s) {
     struct next_hop* hop = &s->context->hop;
     if (!s->ref.flow) return drop(REASON_FLOW_REPLACED);
     struct address to = route_target(s);
+    bool routed = false;
     const struct image_header* header = image_header_of(&s->tables);
     const struct image_lpm* routes = image_lpm_of(&s->tables, LPM_ROUTES);
     if (header && routes && (header->flags & IMAGE_STATIC_ROUTES)) {
         u32 group = image_lpm_find(&s->tables, routes, &to);
         const struct image_next_hop* configured = group == routes->none ? NULL : next_hop_of_group(s, group);
+        routed = configured != NULL;
         if (configured && configured->has_mac) {
             __builtin_memcpy(hop->mac, configured->mac, 6);
             hop->port = configured->port;
@@ -80,7 +82,8 @@ SHARED u32 route_resolve(struct pipeline* s) {
             return 0;
         }
     }
-    return kernel_route(&s->tables, &s->packet, s->context, &to, hop);
+    u32 word = kernel_route(&s->tables, &s->packet, s->context, &to, hop);
+    return routed && word == drop(REASON_NO_ROUTE) ? drop(REASON_NO_NEIGHBOR) : word;
 }
 
 STAGE_APART(route_resolve)
