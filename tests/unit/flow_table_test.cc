@@ -241,8 +241,8 @@ TEST(FlowTable, ConcurrentWritersLeaveWholeEntries) {
     reader.join();
     EXPECT_EQ(torn, 0u);
     EXPECT_GT(seen, 0u);
-    // A writer that published behind the other one's back may leave its entry hidden behind the first. What is
-    // hidden is found, and removed, once the one before it has gone.
+    // A writer that published behind the other one's back may leave its entry hidden behind the first. What
+    // is hidden is found, and removed, once the one before it has gone.
     for (u32 number = 0; number < 40; number++) {
         const flow_query q = query_of(table, pair_of(number, 4), false);
         for (int i = 0; i < 2 * FLOW_BUCKET_SLOTS; i++) find(table, q, true);
