@@ -28,7 +28,7 @@ struct Key {
 };
 
 inline Key key_of(u64 flow) {
-    return {(11ull << 24) + flow | 192ull << 56, 80ull << 16 | 6ull << 32 | 40000};
+    return {((11ull << 24) + flow) | 192ull << 56, 80ull << 16 | 6ull << 32 | 40000};
 }
 
 struct Record {
