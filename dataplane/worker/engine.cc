@@ -110,7 +110,8 @@ void Engine::State::first_pass(Slot& slot, Frame& frame) {
 // Of the packet inside a tunnel's. Counted as it was received, outer headers included.
 __attribute__((noinline)) u32 Engine::State::first_pass_inside(Slot& slot, const Frame& frame) {
     const u32 length = slot.context.length;
-    if (!decapsulate(s, slot.undo)) return VERDICT_PASS;
+    const u32 word = decapsulate(s, slot.undo);
+    if (word != 0) return word;
     pipeline_begin(&s, frame.ifindex, CONTEXT_DECAPSULATED);
     slot.context.length = length;
     return pipeline_first(&s);
@@ -189,6 +190,7 @@ void Engine::State::third_pass(Slot& slot, Frame& frame) {
     }
     if (word == drop(REASON_NO_NEIGHBOR) && neighbor_room.capacity() != 0) [[unlikely]] {
         uncount_rule();
+        if (slot.context.flags & CONTEXT_METERED) meter_refund(&s);
         slot.key = key;
         word = verdict_word(VERDICT_WAIT, REASON_NO_NEIGHBOR);
     }
@@ -281,7 +283,8 @@ void Engine::process(std::span<Frame> batch) {
         if (verdict_of(slot.word) != VERDICT_WAIT) state.count(slot, before);
         const pipeline_context& c = slot.context;
         const u32 length = before != nullptr ? before->length : c.length;
-        decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule, length};
+        const u32 split = c.flags & CONTEXT_SPLIT ? port_of(&state.s, c.hop.port)->mtu : 0;
+        decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule, length, split};
     }
     released_ = state.released;
 }
@@ -322,7 +325,7 @@ size_t Engine::give_up() {
     for (size_t i = 0; i < count; i++) {
         const WaitingFrame& frame = state.taken[i];
         state.due_frames[i] = frame.frame;
-        decisions_[i] = {word, frame.port, 0, 0, 0, 0, frame.length};
+        decisions_[i] = {word, frame.port, 0, 0, 0, 0, frame.length, 0};
         count_verdict(port_counters_at(&state.s.tables, frame.port % NODE_PORTS), word, frame.length);
     }
     return count;

@@ -25,7 +25,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 
 from metrics import Metrics  # noqa: E402
-from model import Mismatch, Outcome  # noqa: E402
+from model import Mismatch, Outcome, frames_expected  # noqa: E402
 from netns import Home, run, stop  # noqa: E402
 from network import NODE, NODE1  # noqa: E402
 
@@ -201,7 +201,7 @@ class LiveExecutor:
             held = any(other.held for other in steps)
             self.done.append(Outcome() if held else self._outcome(step))
             if held and len(self.done) == len(steps):
-                self.done[-1].frames += self._all_frames(sum(other.out is not None for other in steps))
+                self.done[-1].frames += self._all_frames(sum(len(frames_expected(other)) for other in steps))
         return self.done
 
     def _all_frames(self, expected):
@@ -216,7 +216,7 @@ class LiveExecutor:
         quiet = step.verdict == "drop"
         deadline = time.monotonic() + (SILENCE if quiet else PATIENCE)
         outcome = Outcome("drop", whole=False)
-        while not outcome.frames and outcome.verdict != "pass" and time.monotonic() < deadline:
+        while len(outcome.frames) < max(1, len(frames_expected(step))) and outcome.verdict != "pass" and time.monotonic() < deadline:
             outcome.frames += self.network.left()
             if step.frame in received(self.network.stack):
                 outcome.verdict = "pass"
