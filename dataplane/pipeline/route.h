@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// Stage route: time to live, next hop, MTU. The next hop is kept in the flow and asked for anew once a
-// second, or as soon as the control side reports that the kernel's routes or neighbours changed.
+// Stage route: time to live, next hop, MTU. The next hop is kept in the flow and asked for anew when its stamp
+// is old (tables/node.h), that is as soon as the control side reports that the kernel's routes or neighbours
+// changed, or after some seconds.
 #ifndef SLUICE_PIPELINE_ROUTE_H
 #define SLUICE_PIPELINE_ROUTE_H
 
@@ -123,7 +124,7 @@ SHARED u32 route_check_size(struct pipeline* s) {
 SHARED u32 stage_route(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     struct flow_hop* slot = &s->ref.flow->hop[c->direction & 1];
-    u8 stamp = route_stamp(s->tables.node, c->now);
+    u8 stamp = stamp_of(&s->tables, c->now);
     if (UNLIKELY(c->h.ttl <= 1 && mode_routes(c->mode))) return reject(ANSWER_TTL_EXCEEDED);
     u64 word = hop_word(slot);
     if (LIKELY(word >> 56 == stamp)) {

@@ -100,7 +100,8 @@ public:
         leave();
     }
 
-    size_t waiting() const;  // frames received and not finished
+    u64 settled_packets() const;  // packets forwarded the short way (pipeline/settled.h), since the start
+    size_t waiting() const;       // frames received and not finished
 
     // Any thread. The engine uses `image` from its next batch on; `lines` must be its header's count. Until
     // passed(epoch()) the batch under way may use the one before. Write node_state.generation only after
@@ -115,6 +116,7 @@ private:
     void enter(u64 now_ns);
     void leave();
     void process(std::span<Frame> batch);  // fills decisions_
+    void process_one(size_t i, Frame& frame);
     // Takes up to a batch of frames whose wait is over out of the waiting rooms, processes them. Returns how
     // many lie in due() with their decisions.
     size_t process_due();

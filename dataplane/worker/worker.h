@@ -132,17 +132,21 @@ void Worker<P>::run() {
     sleepers_.push_back({thread_.wake_descriptor(), POLLIN, 0});
     const u64 started = monotonic_ns();
     u64 last_work = started;
+    u64 now = started;
     while (!thread_.stopping()) {
-        const u64 now = monotonic_ns();
         const u32 received = round(now);
         const u64 after = monotonic_ns();
         count_.total_ns.set(after - started);
         if (received != 0) {
             count_.busy_ns.add(after - now);
             last_work = after;
-        } else if (options_.polling == Polling::interrupt ||
-                   (options_.polling == Polling::adaptive && after - last_work > options_.idle_ns)) {
+        }
+        now = after;
+        if (received == 0 &&
+            (options_.polling == Polling::interrupt ||
+             (options_.polling == Polling::adaptive && now - last_work > options_.idle_ns))) {
             sleep();
+            now = monotonic_ns();
         }
     }
     engine_.flush(monotonic_ns(), *this);
