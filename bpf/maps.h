@@ -208,7 +208,10 @@ SHARED u32 kernel_route(const struct tables* t, struct packet* p, struct pipelin
         return punt(PUNT_ROUTE);
     if (answer != BPF_FIB_LKUP_RET_SUCCESS) return drop(REASON_NO_ROUTE);
     u32 port = node_port_find(t->node, fib->ifindex, 0);
-    if (!port) return drop(REASON_NO_ROUTE);
+    if (!port) {  // no interface of ours, or a VLAN device on one: the engine knows, else the host routes
+        if (t->node->punts >> PUNT_ROUTE & 1) return punt(PUNT_ROUTE);
+        return c->mode == MODE_ROUTE ? (u32)VERDICT_PASS : drop(REASON_NO_ROUTE);
+    }
     __builtin_memcpy(hop->mac, fib->dmac, 6);
     hop->port = (u16)port;
     return 0;
@@ -239,6 +242,7 @@ SHARED bool packet_resize(struct packet* p, int delta) {
 }
 
 SHARED bool packet_sum_is_possible() { return false; }
+SHARED bool packet_split_is_possible() { return false; }
 SHARED u64 packet_sum(const struct packet* p, u32 offset, u32 length) { return 0; }
 SHARED void packet_update_crc32c(const struct packet* p, u32 offset, u32 end, u32 from) {}
 

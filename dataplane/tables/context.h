@@ -30,7 +30,9 @@ enum context_flags {
     CONTEXT_TRANSLATED = 4,    // the query's source is the VIP that the reply's backend stands for
     CONTEXT_DECAPSULATED = 8,  // came out of a tunnel: entered once
     CONTEXT_STATELESS = 16,    // no entry of its own: served by the scratch slot
-    CONTEXT_ECHO = 32          // an echo request to a VIP, to be answered
+    CONTEXT_ECHO = 32,         // an echo request to a VIP, to be answered
+    CONTEXT_METERED = 64,      // charged to the meter of rule `meter`
+    CONTEXT_SPLIT = 128        // leaves in fragments, by the MTU of the egress port
 };
 
 // What one step of the short way (pipeline/settled.h) leaves to the next.

@@ -121,6 +121,10 @@ SHARED bool packet_resize(struct packet* p, int delta) {
 // (PUNT_CHECKSUM).
 SHARED bool packet_sum_is_possible() { return true; }
 
+// Whether a packet over the MTU can leave in fragments from here; the XDP program leaves it to the engine
+// (PUNT_TOO_BIG).
+SHARED bool packet_split_is_possible() { return true; }
+
 // One's-complement sum of LENGTH bytes at OFFSET.
 u64 packet_sum(const struct packet* p, u32 offset, u32 length);
 // An SCTP packet's CRC32c (RFC 9260, 6.8) after the word at OFFSET, its ports, changed from FROM to what it

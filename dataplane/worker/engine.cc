@@ -127,7 +127,8 @@ void Engine::State::first_pass(Slot& slot, Frame& frame) {
 // Of the packet inside a tunnel's. Counted as it was received, outer headers included.
 __attribute__((noinline)) u32 Engine::State::first_pass_inside(Slot& slot, const Frame& frame) {
     const u32 length = slot.context.length;
-    if (!decapsulate(s, slot.undo)) return VERDICT_PASS;
+    const u32 word = decapsulate(s, slot.undo);
+    if (word != 0) return word;
     pipeline_begin(&s, frame.ifindex, CONTEXT_DECAPSULATED);
     slot.context.length = length;
     return pipeline_first(&s);
@@ -178,7 +179,7 @@ bool Engine::State::forward_settled(pipeline& p, size_t i, Frame& frame, Decisio
         count_received(counters, length);
         count_verdict(counters, word, length);
     }
-    decision = {word, k.port, c.hop.port, c.service, c.backend, c.rule, length};
+    decision = {word, k.port, c.hop.port, c.service, c.backend, c.rule, length, 0};
     return true;
 }
 
@@ -258,6 +259,7 @@ void Engine::State::third_pass(Slot& slot, Frame& frame) {
     }
     if (word == drop(REASON_NO_NEIGHBOR) && neighbor_room.capacity() != 0) [[unlikely]] {
         uncount_rule();
+        if (slot.context.flags & CONTEXT_METERED) meter_refund(&s);
         slot.key = key;
         word = verdict_word(VERDICT_WAIT, REASON_NO_NEIGHBOR);
     }
@@ -376,7 +378,8 @@ void Engine::process_one(size_t i, Frame& frame) {
     if (verdict_of(slot.word) != VERDICT_WAIT) state.count(slot, before);
     const pipeline_context& c = slot.context;
     const u32 length = before != nullptr ? before->length : c.length;
-    decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule, length};
+    const u32 split = c.flags & CONTEXT_SPLIT ? port_of(&state.s, c.hop.port)->mtu : 0;
+    decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule, length, split};
 }
 
 size_t Engine::process_due() {
@@ -415,7 +418,7 @@ size_t Engine::give_up() {
     for (size_t i = 0; i < count; i++) {
         const WaitingFrame& frame = state.taken[i];
         state.due_frames[i] = frame.frame;
-        decisions_[i] = {word, frame.port, 0, 0, 0, 0, frame.length};
+        decisions_[i] = {word, frame.port, 0, 0, 0, 0, frame.length, 0};
         count_verdict(port_counters_at(&state.s.tables, frame.port % NODE_PORTS), word, frame.length);
     }
     return count;

@@ -122,6 +122,17 @@ u32 XskPort::receive(std::span<Frame> frames) {
     return count;
 }
 
+bool XskPort::allocate(Frame& frame) {
+    u64 address = 0;
+    if (umem_.take(&address, 1) == 0) return false;
+    frame.tag = static_cast<u32>(address);
+    frame.buffer = umem_.area() + address;
+    frame.data = frame.buffer + Umem::headroom;
+    frame.end = frame.data;
+    frame.ifindex = where_.ifindex;
+    return true;
+}
+
 bool XskPort::send(const Frame& frame) {
     u32 at = 0;
     if (xsk_ring_prod__reserve(&transmit_ring_, 1, &at) == 0) {
