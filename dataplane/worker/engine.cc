@@ -3,6 +3,7 @@
 
 #include "dataplane/worker/answers.h"
 #include "dataplane/worker/decapsulate.h"
+#include "dataplane/worker/engine_settled.h"
 #include "dataplane/worker/engine_waiting.h"
 #include "dataplane/worker/fragments.h"
 
@@ -11,7 +12,6 @@ namespace sluice {
 namespace {
 
 constexpr u32 waits = VERDICT_WAIT;
-constexpr size_t cache_line = 64;
 constexpr size_t headers_ahead = 12;  // frames whose first line is asked for before they are parsed
 
 u32 ticks_of(u64 ns) { return static_cast<u32>(ns >> 20); }
@@ -43,21 +43,8 @@ struct Engine::State final : Surroundings {
     u32 route(const pipeline_context& context, const address& to, next_hop& hop) override;
     u32 fragment(pipeline_context& context) override;
 
-    // The short way (pipeline/settled.h), in the same three passes; false: the long way, please.
-    [[gnu::always_inline]] inline bool read_settled(pipeline& p, size_t i, const Frame& frame);
-    [[gnu::always_inline]] inline bool find_settled(const pipeline& p, size_t i);
-    [[gnu::always_inline]] inline bool forward_settled(pipeline& p, size_t i, Frame& frame,
-                                                       Decision& decision);
-    void settle_tally();
     void first_pass(Slot& slot, Frame& frame);
     u32 first_pass_inside(Slot& slot, const Frame& frame);
-    // Inlined by force: GCC 12 takes a function that only prefetches for one without effect and drops its
-    // calls.
-    [[gnu::always_inline]] inline void prefetch_tags(u64 hash) const;
-    [[gnu::always_inline]] inline void prefetch_flow(const Slot& slot) const;
-    [[gnu::always_inline]] inline void prefetch_claim(u64 hash) const;
-    [[gnu::always_inline]] inline void prefetch_counters(u32 index) const;
-    [[gnu::always_inline]] inline void prefetch_addresses(u32 index) const;
     void third_pass(Slot& slot, Frame& frame);
     void hold(Slot& slot, const Frame& frame, const WaitingFrame* before);
     void uncount_rule() const;
@@ -65,17 +52,7 @@ struct Engine::State final : Surroundings {
 
     struct pipeline s {};
     std::array<Slot, batch_size> slots;
-    std::array<settled, batch_size> settled_slots;
-    std::array<bool, batch_size> is_settled;
-    pipeline_context settled_context;
-    u64 settled_packets = 0;
-    u32 settled_device = 0;  // of the frame before, and its port
-    u32 settled_port = 0;
-    struct {
-        u32 port;
-        u64 packets;
-        u64 bytes;
-    } tally{};  // forwarded by the short way, from one port, and not yet in its counters
+    SettledBatch settled;
     Router& router;
     EngineOptions options;
     FragmentTable fragments;
@@ -132,119 +109,6 @@ __attribute__((noinline)) u32 Engine::State::first_pass_inside(Slot& slot, const
     pipeline_begin(&s, frame.ifindex, CONTEXT_DECAPSULATED);
     slot.context.length = length;
     return pipeline_first(&s);
-}
-
-void Engine::State::prefetch_tags(u64 hash) const {
-    const u32 mask = s.tables.node->flow_bucket_mask;
-    __builtin_prefetch(flow_tags_at(&s.tables, flow_bucket_first(hash, mask)));
-    __builtin_prefetch(flow_tags_at(&s.tables, flow_bucket_second(hash, mask)));
-}
-
-bool Engine::State::read_settled(pipeline& p, size_t i, const Frame& frame) {
-    if (frame.ifindex != settled_device) [[unlikely]] {
-        settled_device = frame.ifindex;
-        settled_port = node_port_find(s.tables.node, frame.ifindex, 0);
-    }
-    p.packet = {frame.data, frame.end, nullptr};
-    p.context = &settled_context;
-    return settled_read(&p, settled_port, &settled_slots[i]) == VERDICT_FORWARD;
-}
-
-bool Engine::State::find_settled(const pipeline& p, size_t i) {
-    settled& k = settled_slots[i];
-    if (!settled_find(&p.tables, &k)) return false;
-    __builtin_prefetch(flow_at(&p.tables, k.index));
-    prefetch_counters(k.index);
-    return true;
-}
-
-bool Engine::State::forward_settled(pipeline& p, size_t i, Frame& frame, Decision& decision) {
-    const settled& k = settled_slots[i];
-    const pipeline_context& c = settled_context;
-    const u32 length = static_cast<u32>(frame.end - frame.data);
-    p.packet = {frame.data, frame.end, static_cast<struct frame*>(&frame)};
-    p.context = &settled_context;
-    const u32 word = settled_forward(&p, &k, p.tables.now);
-    if (word == 0) return false;
-    frame.data = p.packet.data;
-    if (word != VERDICT_FORWARD || k.port != tally.port) [[unlikely]] {
-        settle_tally();
-        tally.port = k.port;
-    }
-    if (word == VERDICT_FORWARD) [[likely]] {
-        tally.packets++;
-        tally.bytes += length;
-    } else {
-        struct port_counters* counters = port_counters_at(&p.tables, k.port % NODE_PORTS);
-        count_received(counters, length);
-        count_verdict(counters, word, length);
-    }
-    decision = {word, k.port, c.hop.port, c.service, c.backend, c.rule, length, 0};
-    return true;
-}
-
-void Engine::State::settle_tally() {
-    struct port_counters* counters = port_counters_at(&s.tables, tally.port % NODE_PORTS);
-    counters->received_packets += tally.packets;
-    counters->received_bytes += tally.bytes;
-    counters->packets[VERDICT_FORWARD] += tally.packets;
-    counters->bytes[VERDICT_FORWARD] += tally.bytes;
-    settled_packets += tally.packets;
-    tally = {tally.port, 0, 0};
-}
-
-// Every fourth entry lies across two lines.
-void Engine::State::prefetch_counters(u32 index) const {
-    const flow_counters* counters = flow_counters_at(&s.tables, index);
-    __builtin_prefetch(counters, 1);
-    __builtin_prefetch(reinterpret_cast<const u8*>(counters + 1) - 1, 1);
-}
-
-// Every second one does.
-void Engine::State::prefetch_addresses(u32 index) const {
-    const flow_addresses* addresses = flow_addresses_at(&s.tables, index);
-    __builtin_prefetch(addresses);
-    __builtin_prefetch(reinterpret_cast<const u8*>(addresses + 1) - 1);
-}
-
-// What flow_claim() will read for a new flow: the free slot, or all of a full bucket to choose from.
-void Engine::State::prefetch_claim(u64 hash) const {
-    const u32 mask = s.tables.node->flow_bucket_mask;
-    u32 bucket = flow_bucket_first(hash, mask);
-    const u32 second = flow_bucket_second(hash, mask);
-    u64 empty = flow_tag_match(*flow_tags_at(&s.tables, bucket), 0);
-    const u64 second_empty = flow_tag_match(*flow_tags_at(&s.tables, second), 0);
-    if (flow_match_count(second_empty) > flow_match_count(empty)) {
-        bucket = second;
-        empty = second_empty;
-    }
-    const u32 first = bucket * FLOW_BUCKET_SLOTS;
-    if (empty != 0) {
-        const u32 index = first + flow_match_slot(empty);
-        __builtin_prefetch(flow_at(&s.tables, index), 1);
-        prefetch_counters(index);
-        return;
-    }
-    for (u32 i = 0; i < FLOW_BUCKET_SLOTS; i++) __builtin_prefetch(flow_at(&s.tables, first + i), 1);
-    const auto* counters = reinterpret_cast<const u8*>(flow_counters_at(&s.tables, first));
-    for (size_t at = 0; at < FLOW_BUCKET_SLOTS * sizeof(flow_counters); at += cache_line)
-        __builtin_prefetch(counters + at, 1);
-}
-
-void Engine::State::prefetch_flow(const Slot& slot) const {
-    const u64 hash = slot.context.q.hash;
-    const u32 mask = s.tables.node->flow_bucket_mask;
-    u32 bucket = flow_bucket_first(hash, mask);
-    u64 match = flow_tag_match(*flow_tags_at(&s.tables, bucket), flow_tag(hash));
-    if (match == 0) {
-        bucket = flow_bucket_second(hash, mask);
-        match = flow_tag_match(*flow_tags_at(&s.tables, bucket), flow_tag(hash));
-        if (match == 0) return prefetch_claim(hash);
-    }
-    const u32 index = bucket * FLOW_BUCKET_SLOTS + flow_match_slot(match);
-    __builtin_prefetch(flow_at(&s.tables, index));
-    prefetch_counters(index);
-    if (slot.context.h.family == 6) prefetch_addresses(index);
 }
 
 void Engine::State::third_pass(Slot& slot, Frame& frame) {
@@ -318,7 +182,7 @@ Engine::~Engine() = default;
 
 size_t Engine::waiting() const { return state_->fragment_room.size() + state_->neighbor_room.size(); }
 
-u64 Engine::settled_packets() const { return state_->settled_packets; }
+u64 Engine::settled_packets() const { return state_->settled.total(); }
 
 void Engine::enter(u64 now_ns) {
     epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
@@ -338,33 +202,31 @@ void Engine::process(std::span<Frame> batch) {
     State& state = *state_;
     const size_t count = batch.size();
     const bool settle = !state.again && state.s.tables.node->long_way == 0;
-    state.settled_device = 0;
-    pipeline settling = state.s;  // a copy that nothing else sees, so that the compiler keeps it in registers
+    pipeline own = state.s;  // see engine_settled.h
+    state.settled.begin();
     for (size_t i = 0; i < std::min(count, headers_ahead); i++) __builtin_prefetch(batch[i].data);
     for (size_t i = 0; i < count; i++) {
         if (i + headers_ahead < count) __builtin_prefetch(batch[i + headers_ahead].data);
-        state.is_settled[i] = settle && state.read_settled(settling, i, batch[i]);
-        if (state.is_settled[i]) {
-            state.prefetch_tags(state.settled_slots[i].hash);
-        } else {
-            state.first_pass(state.slots[i], batch[i]);
-            if (state.slots[i].word == 0) state.prefetch_tags(state.slots[i].context.q.hash);
-        }
+        if (settle && state.settled.read(own, i, batch[i])) continue;
+        state.first_pass(state.slots[i], batch[i]);
+        if (state.slots[i].word == 0) prefetch_tags(own.tables, state.slots[i].context.q.hash);
     }
     for (size_t i = 0; i < count; i++) {
-        if (state.is_settled[i] && !(state.is_settled[i] = state.find_settled(settling, i)))
+        const Slot& slot = state.slots[i];
+        if (settle && state.settled.on(i)) {
+            if (state.settled.find(own, i)) continue;
             state.first_pass(state.slots[i], batch[i]);
-        if (!state.is_settled[i] && state.slots[i].word == 0) state.prefetch_flow(state.slots[i]);
+        }
+        if (slot.word == 0) prefetch_flow(own.tables, slot.context.q.hash, slot.context.h.family == 6);
     }
     for (size_t i = 0; i < count; i++) {
-        if (!state.is_settled[i]) {
-            process_one(i, batch[i]);
-        } else if (!state.forward_settled(settling, i, batch[i], decisions_[i])) [[unlikely]] {
+        if (settle && state.settled.on(i)) {
+            if (state.settled.forward(own, i, batch[i], decisions_[i])) continue;
             state.first_pass(state.slots[i], batch[i]);
-            process_one(i, batch[i]);
         }
+        process_one(i, batch[i]);
     }
-    state.settle_tally();
+    state.settled.count(own.tables);
     released_ = state.released;
 }
 
