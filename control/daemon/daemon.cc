@@ -44,7 +44,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonOptions& options) {
     if (status) return daemon;
     // What an earlier daemon left forwarding stays; what this one began, it takes away again.
     Tiers* const tiers = daemon->tiers_.get();
-    if (tiers != nullptr && tiers->is_open() && !tiers->xdp().maps().adopted()) {
+    if (tiers != nullptr && tiers->xdp() != nullptr && !tiers->xdp()->maps().adopted()) {
         if (Status undone = tiers->detach_all(); !undone) spdlog::warn("{}", undone.error().message);
     }
     return status.error();
@@ -91,16 +91,16 @@ Status Daemon::open_tiers() {
     }
     if (Status status = tiers_->open(config_, plans_); !status) return status;
     if (tiers_->is_open()) {
-        node_state& node = tiers_->xdp().node();
+        node_state& node = tiers_->node();
         generation_ = node.generation;
         const NatPorts ports = nat_ports_of_node();
         node.nat_port_first = ports.first;
         node.nat_port_count = ports.count;
         struct tables tables {};
-        tiers_->xdp().maps().fill(tables);
+        tiers_->tables().fill(tables);
         sweeper_ = std::make_unique<FlowSweeper>(tables);
     } else {
-        spdlog::warn("no interface has the XDP program: every packet passes to the host");
+        spdlog::warn("no interface has a tier of ours: every packet passes to the host");
     }
     if (Status status = adopt_numbers(); !status) return status;
     Result<Candidate> candidate = prepare(config_);
@@ -111,7 +111,7 @@ Status Daemon::open_tiers() {
 // Ports that an earlier daemon numbered keep their numbers: flows remember them.
 Status Daemon::adopt_numbers() {
     if (!tiers_->is_open()) return {};
-    const node_state& node = tiers_->xdp().node();
+    const node_state& node = tiers_->node();
     for (const LogicalInterface& interface : logical_interfaces(config_)) {
         const netlink::Link* link = mirror_->view().link(interface.device);
         for (u32 number = 1; link != nullptr && number < NODE_PORTS; ++number) {
@@ -131,7 +131,8 @@ Status Daemon::start_timers() {
     if (Status status = every(neighbor_period, [this] { refresh_neighbors(); }); !status) return status;
     if (!tiers_->is_open()) return {};
     if (Status status = every(sweep_period, [this] { sweep(); }); !status) return status;
-    auto reader = TraceReader::open(tiers_->xdp().maps(),
+    if (tiers_->xdp() == nullptr) return {};
+    auto reader = TraceReader::open(tiers_->xdp()->maps(),
                                     [this](const trace_event& event) { trace_log_.add(event, *naming_); });
     if (!reader) return reader.error();
     trace_reader_ = std::move(*reader);
@@ -164,7 +165,7 @@ Status Daemon::run() {
     Status status = loop_->run();
     stopping_ = true;
     if (!options_.detach) {
-        spdlog::info("stopped; the XDP tier goes on forwarding");
+        spdlog::info("stopped{}", tiers_->xdp() != nullptr ? "; the XDP tier goes on forwarding" : "");
         return status;
     }
     const Status detached = tiers_->detach_all();
@@ -203,7 +204,7 @@ Status Daemon::clean(const std::string& file) {
 }
 
 void Daemon::sweep() {
-    const u32 capacity = tiers_->xdp().node().flow_capacity;
+    const u32 capacity = tiers_->node().flow_capacity;
     sweeper_->step(std::max(capacity / sweeps_per_round, least_slots_per_sweep), ticks_now());
 }
 
@@ -249,7 +250,7 @@ Result<api::FlowPage> Daemon::flows(const api::FlowRequest& request) {
         [this]() -> std::optional<View> {
             if (!tiers_->is_open()) return std::nullopt;
             View view{{}, naming_};
-            tiers_->xdp().maps().fill(view.tables);
+            tiers_->tables().fill(view.tables);
             return view;
         },
         patience);
@@ -266,10 +267,10 @@ Status Daemon::reload() {
 Status Daemon::set_trace(u32 every) {
     Result<Status> status = on_loop<Status>(
         [this, every]() -> Status {
-            if (!tiers_->is_open())
+            if (tiers_->xdp() == nullptr)
                 return make_error("no interface has the XDP program: there is nothing to sample");
             trace_log_.clear();
-            tiers_->xdp().node().trace_every = every;
+            tiers_->node().trace_every = every;
             return {};
         },
         patience);

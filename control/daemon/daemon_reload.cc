@@ -12,8 +12,9 @@ namespace sluice::control {
 
 std::vector<PortSetting> Daemon::current_ports(const config::Config& config, const Plans& plans,
                                                const PortNumbers& numbers) const {
-    return port_settings(config, numbers, mirror_->view(),
-                         [&](const std::string& device) { return plans.at(device).engine_only(); });
+    return port_settings(config, numbers, mirror_->view(), tiers_->extra_links(), [&](const std::string& device) {
+        return tiers_->engine_only(plans.at(device));
+    });
 }
 
 // Everything that can fail without touching what runs.
@@ -44,7 +45,8 @@ Status Daemon::apply(Candidate candidate) {
     config_.document.reset();
     plans_ = std::move(candidate.plans);
     numbers_ = std::move(candidate.numbers);
-    ports_ = std::move(candidate.ports);
+    tiers_->set_devices(config_, plans_);
+    ports_ = current_ports(config_, plans_, numbers_);
     if (Status status = tiers_->set_ports(ports_); !status) return status;
     if (Status status = tiers_->publish(candidate.snapshot); !status) return status;
     generation_ = candidate.snapshot.generation;
@@ -127,7 +129,7 @@ void Daemon::kernel_changed(const netlink::KernelView& before, const netlink::Ke
     if (status) status = tiers_->bring_up(config_, plans_, ports_);
     if (!status) spdlog::error("{}", status.error().message);
     // Last, so that who asks anew gets answers by the ports as they are now.
-    if (!now.forwards_like(before)) tiers_->xdp().node().route_epoch++;
+    if (!now.forwards_like(before)) tiers_->node().route_epoch++;
 }
 
 }  // namespace sluice::control
