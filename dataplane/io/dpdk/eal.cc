@@ -79,11 +79,13 @@ void route_log() {
 }
 
 std::vector<std::string> arguments(const EalOptions& options, bool huge_pages) {
-    std::vector<std::string> list = {"sluice",         "--in-memory",  "--no-telemetry", "--lcores", "0@0",
+    std::vector<std::string> list = {"sluice",         "--no-telemetry", "--lcores", "0@0",
                                      "--file-prefix",  fmt::format("sluice-{}", getpid()), "-a", no_such_device};
-    if (!huge_pages) {
+    if (huge_pages) {
+        list.emplace_back("--in-memory");
+    } else {  // which --in-memory does not go with
         const u64 megabytes = (options.memory >> 20) + 1;
-        list.insert(list.end(), {"--no-huge", "-m", fmt::to_string(megabytes)});
+        list.insert(list.end(), {"--no-shconf", "--no-huge", "-m", fmt::to_string(megabytes)});
     }
     return list;
 }
@@ -108,7 +110,12 @@ Status start_once(const EalOptions& options) {
     const int taken = rte_eal_init(static_cast<int>(argv.size()), argv.data());
     const int error = rte_errno;
     if (known) pthread_setaffinity_np(pthread_self(), sizeof before, &before);
-    if (taken >= 0) return {};
+    if (taken >= 0) {
+        // Nothing is shared through it, and DPDK does not remove it.
+        std::error_code ignored;
+        std::filesystem::remove_all(rte_eal_get_runtime_dir(), ignored);
+        return {};
+    }
     const std::string words = Eal::take_complaints();
     return system_error(error, "{}: EAL did not start{}{}", rte_version(), words.empty() ? "" : ": ", words);
 }

@@ -205,7 +205,7 @@ Status HostPath::add_address(const struct address& own, u8 length) {
     if (const int code = nl_connect(socket.get(), NETLINK_ROUTE); code != 0) return place(code);
     rtnl_addr_set_ifindex(request.get(), static_cast<int>(ifindex_));
     if (const int code = rtnl_addr_set_local(request.get(), local.get()); code != 0) return place(code);
-    rtnl_addr_set_prefixlen(request.get(), length);
+    rtnl_addr_set_prefixlen(request.get(), ipv4 ? length - 96 : length);
     const int code = rtnl_addr_add(socket.get(), request.get(), 0);
     return code == 0 || code == -NLE_EXIST ? Status{} : place(code);
 }
