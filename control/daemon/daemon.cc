@@ -26,6 +26,7 @@ constexpr auto sweep_period = 100ms;
 constexpr u32 sweeps_per_round = 100;  // an expired flow is gone, and counted, within ten seconds
 constexpr u32 least_slots_per_sweep = 4096;
 constexpr auto neighbor_period = 1s;
+constexpr auto tend_period = 1s;
 constexpr auto patience = 10s;
 constexpr auto reload_patience = 60s;
 
@@ -130,6 +131,7 @@ Status Daemon::start_timers() {
     };
     if (Status status = every(neighbor_period, [this] { refresh_neighbors(); }); !status) return status;
     if (!tiers_->is_open()) return {};
+    if (Status status = every(tend_period, [this] { tend(); }); !status) return status;
     if (Status status = every(sweep_period, [this] { sweep(); }); !status) return status;
     if (tiers_->xdp() == nullptr) return {};
     auto reader = TraceReader::open(tiers_->xdp()->maps(),
@@ -201,6 +203,14 @@ Status Daemon::clean(const std::string& file) {
     auto xdp = XdpDataplane::open({config->state.bpffs, sizes, false});
     if (!xdp) return xdp.error();
     return (*xdp)->detach_all();
+}
+
+void Daemon::tend() {
+    if (!tiers_->tend(config_, plans_)) return;
+    ports_ = current_ports(config_, plans_, numbers_);
+    Status status = tiers_->set_ports(ports_);
+    if (status) status = tiers_->bring_up(config_, plans_, ports_);
+    if (!status) spdlog::error("{}", status.error().message);
 }
 
 void Daemon::sweep() {

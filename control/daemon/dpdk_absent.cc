@@ -40,6 +40,7 @@ api::TierReport DpdkTier::tier_report(const std::string& interface) const {
 bool DpdkTier::behind_program(const std::string&) const { return false; }
 std::vector<int> DpdkTier::sockets(const std::string&) const { return {}; }
 std::vector<netlink::Link> DpdkTier::links() const { return {}; }
+bool DpdkTier::tend(const config::Config&, const Plans&) { return false; }
 Status DpdkTier::start_workers(NodeTables&, const DpdkWorkers&) { return {}; }
 void DpdkTier::stop_workers() {}
 void DpdkTier::set_image(const Image&) {}

@@ -109,11 +109,15 @@ struct DpdkTier::State {
     Status add_member(u32 index, u32 count, NodeTables& tables, const DpdkWorkers& options);
     void add_ports(Member& member, u32 index, u32 count, const DpdkWorkers& options);
     void keep_counters();
+    u32 made_up() const;  // an ifindex for a port that is no kernel device
+    void wait_for_workers() const;
+    void reconnect();
 
     netlink::KernelMirror& mirror;
     std::map<std::string, Device> devices;  // by interface
     std::vector<std::unique_ptr<Member>> members;
     HostBridge bridge;
+    u32 seconds = 0;
     // Of workers that have stopped: what they counted stays counted.
     std::vector<port_counters> past_ports = std::vector<port_counters>(NODE_PORTS);
     std::vector<backend_counters> past_backends;
@@ -183,7 +187,6 @@ Device DpdkTier::State::open(const config::Interface& interface, const config::W
     if (!opened) {
         device.refusal = opened.error().message;
         device.device.reset();
-        spdlog::warn("{}", device.refusal);
         return device;
     }
     const DpdkDevice& port = *device.device;
@@ -195,6 +198,15 @@ Device DpdkTier::State::open(const config::Interface& interface, const config::W
                  : port.rx_queues() > 1 ? "no RSS that we can key: flows are found across workers"
                                         : "one queue");
     return device;
+}
+
+u32 DpdkTier::State::made_up() const {
+    u32 ifindex = NODE_MADE_UP;
+    const auto taken = [&](const auto& each) {
+        return each.second.device && each.second.device->options().ifindex == ifindex;
+    };
+    while (std::any_of(devices.begin(), devices.end(), taken)) ++ifindex;
+    return ifindex;
 }
 
 void DpdkTier::set_devices(const config::Config& config, const Plans& plans) {
@@ -218,14 +230,10 @@ void DpdkTier::set_devices(const config::Config& config, const Plans& plans) {
                   [&](const auto& each) { return !wanted(each.first) || changed.contains(each.first); });
     if (changed.empty()) return;
     const Status eal = s.start_eal(config, plans);
-    u32 made_up = NODE_MADE_UP;
     for (const auto& [name, interface] : changed) {
-        const auto taken = [&](const auto& each) {
-            return each.second.device && each.second.device->options().ifindex == made_up;
-        };
-        while (std::any_of(s.devices.begin(), s.devices.end(), taken)) ++made_up;
         if (eal) {
-            s.devices[name] = s.open(*interface, config.workers, made_up);
+            s.devices[name] = s.open(*interface, config.workers, s.made_up());
+            if (!s.devices[name].device) spdlog::warn("{}", s.devices[name].refusal);
         } else {
             Device refused;
             refused.wish = wish_of(*interface);
@@ -233,6 +241,51 @@ void DpdkTier::set_devices(const config::Config& config, const Plans& plans) {
             s.devices[name] = std::move(refused);
         }
     }
+}
+
+// A worker that has gone round twice since uses nothing that was suspended before.
+void DpdkTier::State::wait_for_workers() const {
+    constexpr auto patience = std::chrono::milliseconds(500);
+    const auto limit = std::chrono::steady_clock::now() + patience;
+    for (const auto& member : members) {
+        const u64 seen = member->worker->statistics().polls;
+        while (member->worker->statistics().polls < seen + 2 && std::chrono::steady_clock::now() < limit)
+            std::this_thread::yield();
+    }
+}
+
+void DpdkTier::State::reconnect() {
+    std::vector<DpdkDevice*> orphans;
+    for (const auto& [name, each] : devices) {
+        if (!each.device || !each.device->is_orphan()) continue;
+        if (each.device->ready()) spdlog::warn("interface {}: its memif server is gone", name);
+        each.device->suspend();
+        orphans.push_back(each.device.get());
+    }
+    if (orphans.empty()) return;
+    wait_for_workers();
+    for (DpdkDevice* device : orphans) {
+        if (device->resume()) spdlog::info("interface {}: connecting to a memif server", device->options().interface);
+    }
+}
+
+// Only what nothing else serves: a fallback is not taken off for it.
+bool DpdkTier::tend(const config::Config& config, const Plans& plans) {
+    constexpr u32 seconds_between_tries = 5;
+    State& s = *state_;
+    s.reconnect();
+    if (!Eal::running() || ++s.seconds % seconds_between_tries != 0) return false;
+    for (const config::Interface& interface : config.interfaces) {
+        const auto known = s.devices.find(interface.name);
+        if (known == s.devices.end() || known->second.device || plans.at(interface.name).program()) continue;
+        const Eal::Quiet quiet;
+        Device again = s.open(interface, config.workers, s.made_up());
+        if (!again.device) continue;
+        stop_workers();
+        known->second = std::move(again);
+        return true;
+    }
+    return false;
 }
 
 bool DpdkTier::serves(const std::string& interface) const {

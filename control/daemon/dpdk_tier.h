@@ -53,6 +53,10 @@ public:
     // Ports that are no kernel devices: as the kernel would describe them.
     std::vector<netlink::Link> links() const;
 
+    // Once a second: connects what has lost its peer. True when a device that was refused is there now: ports
+    // and workers have to be set up anew. `config`: as given to set_devices().
+    bool tend(const config::Config& config, const Plans& plans);
+
     // Unless they run. `tables` outlives them.
     Status start_workers(NodeTables& tables, const DpdkWorkers& options);
     void stop_workers();

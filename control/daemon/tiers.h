@@ -40,6 +40,8 @@ public:
 
     // Opens and closes DPDK devices as planned, before set_ports(): an open one decides what its port is like.
     void set_devices(const config::Config& config, const Plans& plans);
+    // Once a second; true: set_ports() and bring_up() are due.
+    bool tend(const config::Config& config, const Plans& plans) { return dpdk_.tend(config, plans); }
     std::vector<netlink::Link> extra_links() const { return dpdk_.links(); }
     // Whether the XDP program is to leave all of a device's claimed packets to an engine.
     bool engine_only(const InterfacePlan& plan) const;

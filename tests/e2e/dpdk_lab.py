@@ -22,7 +22,7 @@ BY_TESTPMD = {"memif": ("net_memif{n},role=server,id=0,socket={home}/memif{n}.so
 class DpdkLab(Lab):
     def __init__(self, kind, backends=2):
         self.kind = kind
-        self.testpmds = []
+        self.testpmd = None
         super().__init__(backends=backends)
 
     def _build(self, backends, backend_mtu):
@@ -34,9 +34,8 @@ class DpdkLab(Lab):
         if self.kind != "tap":
             for number, (namespace, *_) in enumerate(ends):
                 self._veth(number, namespace)
-            for number in range(len(ends)):
-                if self.kind in BY_TESTPMD:
-                    self._carry(number)
+            if self.kind in BY_TESTPMD:
+                self.start_testpmd()
         if self.kind != "tap":
             self.configure_ends()
 
@@ -44,6 +43,9 @@ class DpdkLab(Lab):
         device = self.device(number)
         run("ip", "link", "add", device, "netns", self.node.name, "type", "veth", "peer", "eth0", "netns", namespace.name)
         self.node.sysctl({f"net.ipv6.conf.{device}.disable_ipv6": 1})
+        # A packet socket gets a copy; the node's stack must not answer its own.
+        self.node.run("nft", f"add table netdev {device}; add chain netdev {device} mute {{ type filter hook ingress device "
+                      f"{device} priority 0; policy drop; }}")
         for space, name in ((self.node, device), (namespace, "eth0")):
             space.ip("link", "set", name, "up")
             space.run("ethtool", "-K", name, "tx", "off", "tso", "off", "gso", "off", "gro", "off", "rxvlan", "off",
@@ -62,15 +64,21 @@ class DpdkLab(Lab):
     def device(self, number):
         return f"w{number}"
 
-    def _carry(self, number):
+    def start_testpmd(self):
+        """The other process: carries frames between each veth and the far end of a port."""
         device, _ = BY_TESTPMD[self.kind]
-        device = device.format(n=number, home=self.home)
-        process = self.node.spawn(
-            "dpdk-testpmd", "-l", "0,1", "--main-lcore", "1", "--no-pci", "--no-huge", "-m", "192", "--in-memory",
-            "--no-telemetry", "--vdev", f"net_af_packet0,iface={self.device(number)}", "--vdev", device, "--",
-            "--forward-mode=io", "--stats-period", "60", "--auto-start", "--total-num-mbufs=8192",
-            "--no-lsc-interrupt", name=f"testpmd{number}")
-        self.testpmds.append(process)
+        vdevs = []
+        for number in range(len(self.ends)):
+            vdevs += ["--vdev", f"net_af_packet{number},iface={self.device(number)}"]
+            vdevs += ["--vdev", device.format(n=number, home=self.home)]
+        self.testpmd = self.node.spawn(
+            "dpdk-testpmd", "-l", "0,1", "--main-lcore", "1", "--no-pci", "--no-huge", "-m", "256", "--no-shconf",
+            "--file-prefix", f"sl-{self.tag}", "--no-telemetry", *vdevs, "--", "--forward-mode=io", "--stats-period", "60",
+            "--auto-start", "--total-num-mbufs=16384", "--no-lsc-interrupt", name="testpmd")
+        self.addresses_of_testpmd = [self.home / (f"memif{n}.sock" if self.kind == "memif" else f"vhost{n}.sock")
+                                     for n in range(len(self.ends))]
+        wait_until(lambda: all(path.exists() for path in self.addresses_of_testpmd),
+                   "testpmd listens", 20)
 
     def vdev(self, number):
         """What the node's port is made of."""

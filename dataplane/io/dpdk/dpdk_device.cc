@@ -51,7 +51,8 @@ bool is_pci(const std::string& name) {
 
 Error refused(const std::string& interface, int code, std::string_view what) {
     const std::string words = Eal::take_complaints();
-    const Error error = system_error(code, "{}", what);
+    // Drivers say -1 for anything.
+    const Error error = code == -1 ? make_error("{}: refused", what) : system_error(code, "{}", what);
     return Error{fmt::format("interface {}: {}{}{}", interface, error.message, words.empty() ? "" : "; DPDK says: ",
                              words),
                  error.code};
@@ -123,12 +124,19 @@ Status DpdkDevice::set_up() {
     if (Status status = configure(); !status) return status;
     if (Status status = create_pool(); !status) return status;
     if (Status status = set_up_queues(); !status) return status;
-    if (const int code = rte_eth_dev_start(port_id_); code != 0)
-        return refused(options_.interface, code, fmt::format("device {}: start", name_));
+    return start();
+}
+
+Status DpdkDevice::start() {
+    const int code = rte_eth_dev_start(port_id_);
+    started_ = code == 0;
+    if (code != 0 && !is_orphan()) return refused(options_.interface, code, fmt::format("device {}: start", name_));
     // Frames to other hosts pass to the host, which is the engine's to decide where the device leaves it to us.
     if (options_.promiscuous) rte_eth_promiscuous_enable(port_id_);
     rte_eth_allmulticast_enable(port_id_);
-    Eal::take_complaints();
+    const std::string words = Eal::take_complaints();
+    if (!started_) spdlog::warn("interface {}: device {}: no server yet: {}", options_.interface, name_, words);
+    ready_.store(started_, std::memory_order_release);
     return {};
 }
 
@@ -219,6 +227,19 @@ Status DpdkDevice::set_up_queues() {
             return refused(options_.interface, code, fmt::format("device {}: transmit queue {}", name_, queue));
     }
     return {};
+}
+
+bool DpdkDevice::is_orphan() const {
+    return driver_ == "net_memif" && options_.device.find("role=server") == std::string::npos &&
+           (!started_ || !link().up);
+}
+
+bool DpdkDevice::resume() {
+    const Eal::Quiet quiet;
+    if (started_) rte_eth_dev_stop(port_id_);
+    started_ = rte_eth_dev_start(port_id_) == 0;
+    ready_.store(started_, std::memory_order_release);
+    return started_;
 }
 
 DpdkDevice::~DpdkDevice() {

@@ -13,6 +13,7 @@
 // hand over frames whose sums are not there yet.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
@@ -69,6 +70,15 @@ public:
     rte_ring* inlet() const { return inlet_; }
     u32 buffer_size() const { return buffer_size_; }
 
+    // Whether workers may use it: a memif whose server is not there has not started. Any thread.
+    bool ready() const { return ready_.load(std::memory_order_acquire); }
+    // Whether it is a memif client without its server, which does not come back to it by itself.
+    bool is_orphan() const;
+    // Not ready() from here on; a worker may use it for two more rounds.
+    void suspend() { ready_.store(false, std::memory_order_release); }
+    // Of one that is not ready and that no worker uses any more: tries to connect anew.
+    bool resume();
+
     // Descriptors of the XDP sockets that opening receive queue i made (net_af_xdp), else -1.
     int xdp_socket(u16 queue) const;
 
@@ -91,6 +101,7 @@ private:
     Status configure();
     Status create_pool();
     Status set_up_queues();
+    Status start();
     void settle_mtu(u32 most);
 
     DpdkDeviceOptions options_;
@@ -110,6 +121,8 @@ private:
     bool symmetric_rss_ = false;
     bool interrupts_ = false;
     u32 buffer_size_ = 0;
+    std::atomic<bool> ready_{false};
+    bool started_ = false;
     rte_mempool* pool_ = nullptr;
     rte_ring* inlet_ = nullptr;
     std::vector<int> xdp_sockets_;

@@ -92,7 +92,7 @@ rte_mbuf* DpdkPort::in_one_piece(rte_mbuf* received) {
 }
 
 u32 DpdkPort::receive(std::span<Frame> frames) {
-    if (receive_queues_.empty()) return 0;
+    if (receive_queues_.empty() || !device_.ready()) return 0;
     constexpr u32 most = 256;
     std::array<rte_mbuf*, most> received;
     const auto room = static_cast<u16>(std::min<size_t>(frames.size(), most));
@@ -140,6 +140,7 @@ bool DpdkPort::send(const Frame& frame) {
 void DpdkPort::transmit_pending() {
     const u32 count = pending();
     u32 gone = 0;
+    if (!device_.ready()) return;
     if (transmit_queue_) {
         gone = rte_eth_tx_burst(device_.port_id(), *transmit_queue_, pending_.data(), static_cast<u16>(count));
         add(count_.sent, gone);
@@ -164,7 +165,7 @@ void DpdkPort::empty_inlet() {
 
 void DpdkPort::flush() {
     if (pending() != 0) transmit_pending();
-    if (transmit_queue_ == u16{0} && rte_ring_empty(device_.inlet()) == 0) empty_inlet();
+    if (transmit_queue_ == u16{0} && device_.ready() && rte_ring_empty(device_.inlet()) == 0) empty_inlet();
 }
 
 void DpdkPort::release(const Frame& frame) { rte_pktmbuf_free_seg(mbuf_of(frame)); }

@@ -43,7 +43,7 @@ State& state() {
 void take_line(std::string_view line, u32 level) {
     if (line.empty()) return;
     if (state().quiet != 0) return spdlog::debug("dpdk: {}", line);
-    if (level <= RTE_LOG_WARNING) {
+    if (level <= RTE_LOG_ERR) {
         constexpr size_t most = 8;
         const std::lock_guard lock(state().mutex);
         auto& complaints = state().complaints;

@@ -26,7 +26,7 @@ public:
     // What a start without huge pages went without, and why; empty with them.
     static const std::string& shortcoming();
 
-    // What DPDK has logged as a warning or worse since the last call, joined by "; ". Control thread only.
+    // What DPDK has logged as an error since the last call, joined by "; ". Control thread only.
     static std::string take_complaints();
 
     // While one lives, what DPDK logs is expected: it goes to the debug log, and is no complaint.
