@@ -13,8 +13,8 @@ from daemon import Daemon, interfaces
 from topology import CLIENT4, CLIENT6, GATEWAY4, GATEWAY6, Backend, Lab, run, wait_until
 
 # Kinds whose far end is another process, which carries frames between it and the veth
-BY_TESTPMD = {"memif": ("net_memif{n},role=server,id=0,socket={home}/memif{n}.sock",
-                        "net_memif{n},role=client,id=0,socket={home}/memif{n}.sock"),
+BY_TESTPMD = {"memif": ("net_memif{n},role=server,id=0,socket={home}/memif{n}.sock,socket-abstract=no",
+                        "net_memif{n},role=client,id=0,socket={home}/memif{n}.sock,socket-abstract=no"),
               "virtio_user": ("net_vhost{n},iface={home}/vhost{n}.sock",
                               "net_virtio_user{n},path={home}/vhost{n}.sock,queues=1,mac={mac}")}
 
@@ -79,6 +79,10 @@ class DpdkLab(Lab):
                                      for n in range(len(self.ends))]
         wait_until(lambda: all(path.exists() for path in self.addresses_of_testpmd),
                    "testpmd listens", 20)
+
+    def close(self):
+        super().close()
+        shutil.rmtree(f"/run/dpdk/sl-{self.tag}", ignore_errors=True)  # testpmd leaves it
 
     def vdev(self, number):
         """What the node's port is made of."""
