@@ -69,6 +69,9 @@ public:
     }
 
     Status start();
+    // One round over all ports as if at `now`, for who has a thread and a clock of his own instead of start().
+    // The number of frames.
+    u32 round(u64 now);
     // Lets the round under way end, finishes what waits in the engine, and joins the thread. Idempotent.
     void stop();
 
@@ -89,7 +92,6 @@ private:
 
     void run();
     void loop();
-    u32 round(u64 now);
     void sleep();
     u64 longest_sleep_ns();
     void transmit(Frame& frame, const Decision& decision);
