@@ -78,8 +78,18 @@ void route_log() {
     if (stream != nullptr) rte_openlog_stream(stream);
 }
 
-std::vector<std::string> arguments(const EalOptions& options, bool huge_pages) {
-    std::vector<std::string> list = {"sluice",         "--no-telemetry", "--lcores", "0@0",
+// One lcore that may be on any processor of ours: EAL keeps its own threads (interrupts, memif's handshakes) off
+// lcores' processors, and would put them where a worker polls.
+std::string lcores(const cpu_set_t& allowed) {
+    std::vector<int> processors;
+    for (int i = 0; i < CPU_SETSIZE; ++i) {
+        if (CPU_ISSET(i, &allowed)) processors.push_back(i);
+    }
+    return fmt::format("0@({})", fmt::join(processors, ","));
+}
+
+std::vector<std::string> arguments(const EalOptions& options, bool huge_pages, const cpu_set_t& allowed) {
+    std::vector<std::string> list = {"sluice",         "--no-telemetry", "--lcores", lcores(allowed),
                                      "--file-prefix",  fmt::format("sluice-{}", getpid()), "-a", no_such_device};
     if (huge_pages) {
         list.emplace_back("--in-memory");
@@ -100,16 +110,16 @@ Status start_once(const EalOptions& options) {
             free >> 20, options.memory >> 20);
     }
     route_log();
-    std::vector<std::string> list = arguments(options, huge_pages);
+    cpu_set_t before;
+    if (const int code = pthread_getaffinity_np(pthread_self(), sizeof before, &before); code != 0)
+        return system_error(code, "processors of this process");
+    std::vector<std::string> list = arguments(options, huge_pages, before);
     std::vector<char*> argv;
     for (std::string& each : list) argv.push_back(each.data());
-    // EAL pins the thread that starts it, and numbers it lcore 0; it is the control thread, which stays where
-    // it was.
-    cpu_set_t before;
-    const bool known = pthread_getaffinity_np(pthread_self(), sizeof before, &before) == 0;
+    // EAL may move the thread that starts it; it is the control thread, which stays where it was.
     const int taken = rte_eal_init(static_cast<int>(argv.size()), argv.data());
     const int error = rte_errno;
-    if (known) pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+    pthread_setaffinity_np(pthread_self(), sizeof before, &before);
     if (taken >= 0) {
         // Nothing is shared through it, and DPDK does not remove it.
         std::error_code ignored;
