@@ -5,16 +5,17 @@
 
 #include "control/config/support.h"
 #include "control/daemon/daemon.h"
+#include "control/daemon/kept_names.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
+#include "dataplane/io/xdp/pinned_text.h"
 
 namespace sluice::control {
 
 std::vector<PortSetting> Daemon::current_ports(const config::Config& config, const Plans& plans,
                                                const PortNumbers& numbers) const {
-    return port_settings(config, numbers, mirror_->view(), tiers_->extra_links(), [&](const std::string& device) {
-        return tiers_->engine_only(plans.at(device));
-    });
+    return port_settings(config, numbers, mirror_->view(), tiers_->extra_links(),
+                         [&](const std::string& device) { return tiers_->engine_only(plans.at(device)); });
 }
 
 // Everything that can fail without touching what runs.
@@ -48,12 +49,22 @@ Status Daemon::apply(Candidate candidate) {
     tiers_->set_devices(config_, plans_);
     ports_ = current_ports(config_, plans_, numbers_);
     if (Status status = tiers_->set_ports(ports_); !status) return status;
+    keep_names(candidate.snapshot);
     if (Status status = tiers_->publish(candidate.snapshot); !status) return status;
     generation_ = candidate.snapshot.generation;
     take_names(candidate.snapshot);
     built_ = candidate.snapshot.statistics;
     config_report_.loaded_at = static_cast<double>(wall_ns()) / 1e9;
     return tiers_->bring_up(config_, plans_, ports_);
+}
+
+// Before the snapshot is in force: no flow may have a number whose owner nobody would know.
+void Daemon::keep_names(const compile::Snapshot& snapshot) const {
+    if (tiers_->xdp() == nullptr) return;
+    const Status status =
+        write_pinned_text(tiers_->xdp()->maps().directory(), kept_names_pin, kept_names(snapshot.identities));
+    if (!status)
+        spdlog::warn("names of flows and counters will not outlive this daemon: {}", status.error().message);
 }
 
 // Flows of backends that have gone end; what takes over a number starts counting from zero.

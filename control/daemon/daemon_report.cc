@@ -158,7 +158,8 @@ api::Report Daemon::report_now() {
     report_services(report);
     report_flows(report);
     if (tiers_->pool() != nullptr) report.workers = tiers_->pool()->worker_reports();
-    for (const api::WorkerReport& each : tiers_->dpdk().worker_reports(static_cast<u32>(report.workers.size())))
+    for (const api::WorkerReport& each :
+         tiers_->dpdk().worker_reports(static_cast<u32>(report.workers.size())))
         report.workers.push_back(each);
     report.no_workers = report.workers.empty() ? tiers_->no_workers() : "";
     const netlink::MirrorCounters& kernel = mirror_->counters();

@@ -34,7 +34,8 @@ std::vector<config::InterfaceAddress> kernel_addresses(const KernelView& view, c
 }
 
 const Link* find_link(const std::vector<Link>& links, const std::string& name) {
-    const auto at = std::find_if(links.begin(), links.end(), [&](const Link& link) { return link.name == name; });
+    const auto at =
+        std::find_if(links.begin(), links.end(), [&](const Link& link) { return link.name == name; });
     return at == links.end() ? nullptr : &*at;
 }
 

@@ -58,7 +58,8 @@ Status NodeTables::clear_port(u8 number) {
     return {};
 }
 
-Status NodeTables::publish(const compile::Snapshot& snapshot, const std::function<void(const Image&)>& follow) {
+Status NodeTables::publish(const compile::Snapshot& snapshot,
+                           const std::function<void(const Image&)>& follow) {
     std::copy(snapshot.timeouts.begin(), snapshot.timeouts.end(), node().timeout);
     auto image = xdp_ != nullptr
                      ? xdp_->publish(snapshot.lines, snapshot.generation, snapshot.interests.destination,

@@ -29,7 +29,8 @@ Status Tiers::open(const config::Config& config, const Plans& plans) {
     std::error_code ignored;
     sizes_ = MapSizes::rounded(config.tables.flows, config.tables.sources, config.tables.backends,
                                POLICY_MAX_WORDS * 64);
-    if (!wanted && !std::filesystem::exists(config.state.bpffs, ignored)) return dpdk ? open_tables() : Status{};
+    if (!wanted && !std::filesystem::exists(config.state.bpffs, ignored))
+        return dpdk ? open_tables() : Status{};
     auto opened = XdpDataplane::open({config.state.bpffs, sizes_, true});
     if (!opened) {
         open_refusal_ = opened.error().message;

@@ -38,7 +38,8 @@ public:
     // Null without the XDP program.
     XdpDataplane* xdp() { return xdp_.get(); }
 
-    // Opens and closes DPDK devices as planned, before set_ports(): an open one decides what its port is like.
+    // Opens and closes DPDK devices as planned, before set_ports(): an open one decides what its port is
+    // like.
     void set_devices(const config::Config& config, const Plans& plans);
     // Once a second; true: set_ports() and bring_up() are due.
     bool tend(const config::Config& config, const Plans& plans) { return dpdk_.tend(config, plans); }

@@ -17,7 +17,8 @@ const Tiers::Device* Tiers::find(const std::string& name) const {
 Status Tiers::check_requirements(const Plans& plans) const {
     for (const auto& [name, plan] : plans) {
         if (plan.require_dpdk && !(dpdk_.serves(name) && dpdk_.running()))
-            return make_error("interface {}: require dpdk: {}", name, first_of(dpdk_.refusal(name), no_dpdk_));
+            return make_error("interface {}: require dpdk: {}", name,
+                              first_of(dpdk_.refusal(name), no_dpdk_));
         const Device* device = find(name);
         const bool attached = device != nullptr && device->attachment;
         const std::string refusal = first_of(open_refusal_, device != nullptr ? device->program_refusal : "");
@@ -39,7 +40,8 @@ std::string Tiers::unserved(const InterfacePlan& plan) const {
         return fmt::format("interface {}: {}", plan.name, first_of(no_dpdk_, "not brought up yet"));
     }
     if (!plan.program())
-        return plan.dpdk ? first_of(dpdk_.refusal(plan.name), fmt::format("interface {}: no DPDK", plan.name)) : "";
+        return plan.dpdk ? first_of(dpdk_.refusal(plan.name), fmt::format("interface {}: no DPDK", plan.name))
+                         : "";
     if (!xdp_) return fmt::format("interface {}: {}", plan.name, open_refusal_);
     const Device* device = find(plan.name);
     if (device != nullptr && device->attachment) return "";

@@ -17,7 +17,8 @@ struct Column {
     u64 DpdkDeviceStatistics::*member;
 };
 constexpr Column columns[] = {
-    {"sluice_dpdk_received_packets_total", "Packets that the device received.", &DpdkDeviceStatistics::received},
+    {"sluice_dpdk_received_packets_total", "Packets that the device received.",
+     &DpdkDeviceStatistics::received},
     {"sluice_dpdk_received_bytes_total", "Bytes of them.", &DpdkDeviceStatistics::received_bytes},
     {"sluice_dpdk_sent_packets_total", "Packets that the device sent.", &DpdkDeviceStatistics::sent},
     {"sluice_dpdk_sent_bytes_total", "Bytes of them.", &DpdkDeviceStatistics::sent_bytes},
@@ -25,7 +26,8 @@ constexpr Column columns[] = {
      &DpdkDeviceStatistics::missed},
     {"sluice_dpdk_no_buffer_packets_total", "Receptions that found the buffer pool dry (rx_nombuf).",
      &DpdkDeviceStatistics::no_buffer},
-    {"sluice_dpdk_receive_errors_total", "Packets received with an error.", &DpdkDeviceStatistics::receive_errors},
+    {"sluice_dpdk_receive_errors_total", "Packets received with an error.",
+     &DpdkDeviceStatistics::receive_errors},
     {"sluice_dpdk_transmit_errors_total", "Packets that could not be sent.",
      &DpdkDeviceStatistics::transmit_errors},
     {"sluice_dpdk_host_packets_total", "Packets of the host's stack on their way out.",
@@ -41,7 +43,8 @@ void refusals(const api::DpdkReport& port, const std::string& interface, FamilyB
                                                    {"inlet_not_sent", port.ports.inlet_dropped},
                                                    {"host_no_buffer", port.statistics.host_no_buffer},
                                                    {"host_path_full", port.host_refused}};
-    for (const auto& [reason, value] : reasons) family.add({{"interface", interface}, {"reason", reason}}, value);
+    for (const auto& [reason, value] : reasons)
+        family.add({{"interface", interface}, {"reason", reason}}, value);
 }
 
 }  // namespace

@@ -59,8 +59,8 @@ Result<std::unique_ptr<DpdkRig>> DpdkRig::create(OfflineNode& node) {
     if (Status started = Eal::start(eal); !started) return started.error();
     auto state = std::make_unique<State>();
     // Counters of verdicts that the worker takes back: its own business here.
-    state->worker = std::make_unique<Worker<DpdkPort>>(node.engine(), node.node(), node.tables().port_counters,
-                                                       WorkerOptions{});
+    state->worker = std::make_unique<Worker<DpdkPort>>(node.engine(), node.node(),
+                                                       node.tables().port_counters, WorkerOptions{});
     for (const DpdkDeviceOptions& options : wanted) {
         auto device = RingDevice::create(options, ring_length);
         if (!device) return device.error();
@@ -76,10 +76,11 @@ Result<Frame> DpdkRig::receive(u32 ifindex, std::span<const u8> bytes) {
     RingDevice* const device = state_->device(ifindex);
     DpdkPort* const port = state_->port(ifindex);
     Frame frame;
-    if (device == nullptr || port == nullptr) return make_error("device {}: expected one of the configuration", ifindex);
+    if (device == nullptr || port == nullptr)
+        return make_error("device {}: expected one of the configuration", ifindex);
     if (!device->offer(bytes, 0, segment) || port->receive({&frame, 1}) != 1)
-        return make_error("a frame of {} bytes: expected one that a DPDK port takes, of 14 to {}", bytes.size(),
-                          device->device().buffer_size());
+        return make_error("a frame of {} bytes: expected one that a DPDK port takes, of 14 to {}",
+                          bytes.size(), device->device().buffer_size());
     return frame;
 }
 

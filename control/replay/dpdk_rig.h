@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Replay through DPDK: every device of the configuration is a real DPDK port over rings in this process, and a
-// worker's egress side sends what the engine finishes. Frames arrive in several segments where they are long.
+// Replay through DPDK: every device of the configuration is a real DPDK port over rings in this process, and
+// a worker's egress side sends what the engine finishes. Frames arrive in several segments where they are
+// long.
 #pragma once
 
 #include <functional>

@@ -65,14 +65,16 @@ std::string dpdk_text(const Json& port) {
         fmt::format("dpdk {}: {} rx, {} tx queues, link {}, received {}, sent {}, missed {}, no buffer {}, "
                     "not sent {}, buffers {} of {}",
                     text_of(port, "device"), port.at("rx_queues").get<unsigned>(),
-                    port.at("tx_queues").get<unsigned>(), port.at("link").at("up").get<bool>() ? "up" : "down",
-                    count_of(port, "received"), count_of(port, "sent"), count_of(port, "missed"),
-                    count_of(port, "no_buffer"), count_of(port, "transmit_full"), count_of(port, "buffers_in_use"),
+                    port.at("tx_queues").get<unsigned>(),
+                    port.at("link").at("up").get<bool>() ? "up" : "down", count_of(port, "received"),
+                    count_of(port, "sent"), count_of(port, "missed"), count_of(port, "no_buffer"),
+                    count_of(port, "transmit_full"), count_of(port, "buffers_in_use"),
                     count_of(port, "buffers")),
         2);
     if (device.empty()) return out;
     return out + wrapped(fmt::format("host path {}: to the host {}, from it {}, refused {}", device,
-                                     count_of(host, "to_host"), count_of(host, "from_host"), count_of(host, "refused")),
+                                     count_of(host, "to_host"), count_of(host, "from_host"),
+                                     count_of(host, "refused")),
                          4);
 }
 

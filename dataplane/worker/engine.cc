@@ -12,7 +12,7 @@ namespace {
 
 constexpr u32 waits = VERDICT_WAIT;
 constexpr size_t cache_line = 64;
-constexpr size_t headers_ahead = 8;  // frames whose first line is asked for before they are parsed
+constexpr size_t headers_ahead = 12;  // frames whose first line is asked for before they are parsed
 
 u32 ticks_of(u64 ns) { return static_cast<u32>(ns >> 20); }
 
@@ -43,11 +43,17 @@ struct Engine::State final : Surroundings {
     u32 route(const pipeline_context& context, const address& to, next_hop& hop) override;
     u32 fragment(pipeline_context& context) override;
 
+    // The short way (pipeline/settled.h), in the same three passes; false: the long way, please.
+    [[gnu::always_inline]] inline bool read_settled(pipeline& p, size_t i, const Frame& frame);
+    [[gnu::always_inline]] inline bool find_settled(const pipeline& p, size_t i);
+    [[gnu::always_inline]] inline bool forward_settled(pipeline& p, size_t i, Frame& frame,
+                                                       Decision& decision);
+    void settle_tally();
     void first_pass(Slot& slot, Frame& frame);
     u32 first_pass_inside(Slot& slot, const Frame& frame);
     // Inlined by force: GCC 12 takes a function that only prefetches for one without effect and drops its
     // calls.
-    [[gnu::always_inline]] inline void prefetch_tags(const Slot& slot) const;
+    [[gnu::always_inline]] inline void prefetch_tags(u64 hash) const;
     [[gnu::always_inline]] inline void prefetch_flow(const Slot& slot) const;
     [[gnu::always_inline]] inline void prefetch_claim(u64 hash) const;
     [[gnu::always_inline]] inline void prefetch_counters(u32 index) const;
@@ -59,6 +65,17 @@ struct Engine::State final : Surroundings {
 
     struct pipeline s {};
     std::array<Slot, batch_size> slots;
+    std::array<settled, batch_size> settled_slots;
+    std::array<bool, batch_size> is_settled;
+    pipeline_context settled_context;
+    u64 settled_packets = 0;
+    u32 settled_device = 0;  // of the frame before, and its port
+    u32 settled_port = 0;
+    struct {
+        u32 port;
+        u64 packets;
+        u64 bytes;
+    } tally{};  // forwarded by the short way, from one port, and not yet in its counters
     Router& router;
     EngineOptions options;
     FragmentTable fragments;
@@ -110,17 +127,70 @@ void Engine::State::first_pass(Slot& slot, Frame& frame) {
 // Of the packet inside a tunnel's. Counted as it was received, outer headers included.
 __attribute__((noinline)) u32 Engine::State::first_pass_inside(Slot& slot, const Frame& frame) {
     const u32 length = slot.context.length;
-    if (!decapsulate(s, slot.undo)) return VERDICT_PASS;
+    const u32 word = decapsulate(s, slot.undo);
+    if (word != 0) return word;
     pipeline_begin(&s, frame.ifindex, CONTEXT_DECAPSULATED);
     slot.context.length = length;
     return pipeline_first(&s);
 }
 
-void Engine::State::prefetch_tags(const Slot& slot) const {
-    const u64 hash = slot.context.q.hash;
+void Engine::State::prefetch_tags(u64 hash) const {
     const u32 mask = s.tables.node->flow_bucket_mask;
     __builtin_prefetch(flow_tags_at(&s.tables, flow_bucket_first(hash, mask)));
     __builtin_prefetch(flow_tags_at(&s.tables, flow_bucket_second(hash, mask)));
+}
+
+bool Engine::State::read_settled(pipeline& p, size_t i, const Frame& frame) {
+    if (frame.ifindex != settled_device) [[unlikely]] {
+        settled_device = frame.ifindex;
+        settled_port = node_port_find(s.tables.node, frame.ifindex, 0);
+    }
+    p.packet = {frame.data, frame.end, nullptr};
+    p.context = &settled_context;
+    return settled_read(&p, settled_port, &settled_slots[i]) == VERDICT_FORWARD;
+}
+
+bool Engine::State::find_settled(const pipeline& p, size_t i) {
+    settled& k = settled_slots[i];
+    if (!settled_find(&p.tables, &k)) return false;
+    __builtin_prefetch(flow_at(&p.tables, k.index));
+    prefetch_counters(k.index);
+    return true;
+}
+
+bool Engine::State::forward_settled(pipeline& p, size_t i, Frame& frame, Decision& decision) {
+    const settled& k = settled_slots[i];
+    const pipeline_context& c = settled_context;
+    const u32 length = static_cast<u32>(frame.end - frame.data);
+    p.packet = {frame.data, frame.end, static_cast<struct frame*>(&frame)};
+    p.context = &settled_context;
+    const u32 word = settled_forward(&p, &k, p.tables.now);
+    if (word == 0) return false;
+    frame.data = p.packet.data;
+    if (word != VERDICT_FORWARD || k.port != tally.port) [[unlikely]] {
+        settle_tally();
+        tally.port = k.port;
+    }
+    if (word == VERDICT_FORWARD) [[likely]] {
+        tally.packets++;
+        tally.bytes += length;
+    } else {
+        struct port_counters* counters = port_counters_at(&p.tables, k.port % NODE_PORTS);
+        count_received(counters, length);
+        count_verdict(counters, word, length);
+    }
+    decision = {word, k.port, c.hop.port, c.service, c.backend, c.rule, length, 0};
+    return true;
+}
+
+void Engine::State::settle_tally() {
+    struct port_counters* counters = port_counters_at(&s.tables, tally.port % NODE_PORTS);
+    counters->received_packets += tally.packets;
+    counters->received_bytes += tally.bytes;
+    counters->packets[VERDICT_FORWARD] += tally.packets;
+    counters->bytes[VERDICT_FORWARD] += tally.bytes;
+    settled_packets += tally.packets;
+    tally = {tally.port, 0, 0};
 }
 
 // Every fourth entry lies across two lines.
@@ -189,6 +259,7 @@ void Engine::State::third_pass(Slot& slot, Frame& frame) {
     }
     if (word == drop(REASON_NO_NEIGHBOR) && neighbor_room.capacity() != 0) [[unlikely]] {
         uncount_rule();
+        if (slot.context.flags & CONTEXT_METERED) meter_refund(&s);
         slot.key = key;
         word = verdict_word(VERDICT_WAIT, REASON_NO_NEIGHBOR);
     }
@@ -247,6 +318,8 @@ Engine::~Engine() = default;
 
 size_t Engine::waiting() const { return state_->fragment_room.size() + state_->neighbor_room.size(); }
 
+u64 Engine::settled_packets() const { return state_->settled_packets; }
+
 void Engine::enter(u64 now_ns) {
     epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
     const image_line* image = image_.load(std::memory_order_seq_cst);
@@ -255,6 +328,7 @@ void Engine::enter(u64 now_ns) {
     tables.image_lines = image != nullptr ? reinterpret_cast<const image_header*>(image)->lines : 0;
     tables.now_ns = now_ns;
     tables.now = ticks_of(now_ns);
+    tables.stamp = route_stamp(tables.node, tables.now);
     state_->current_epoch = LOAD_ACQUIRE(&tables.node->route_epoch);
 }
 
@@ -263,27 +337,49 @@ void Engine::leave() { epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, 
 void Engine::process(std::span<Frame> batch) {
     State& state = *state_;
     const size_t count = batch.size();
+    const bool settle = !state.again && state.s.tables.node->long_way == 0;
+    state.settled_device = 0;
+    pipeline settling = state.s;  // a copy that nothing else sees, so that the compiler keeps it in registers
     for (size_t i = 0; i < std::min(count, headers_ahead); i++) __builtin_prefetch(batch[i].data);
     for (size_t i = 0; i < count; i++) {
         if (i + headers_ahead < count) __builtin_prefetch(batch[i + headers_ahead].data);
-        state.first_pass(state.slots[i], batch[i]);
-        if (state.slots[i].word == 0) state.prefetch_tags(state.slots[i]);
+        state.is_settled[i] = settle && state.read_settled(settling, i, batch[i]);
+        if (state.is_settled[i]) {
+            state.prefetch_tags(state.settled_slots[i].hash);
+        } else {
+            state.first_pass(state.slots[i], batch[i]);
+            if (state.slots[i].word == 0) state.prefetch_tags(state.slots[i].context.q.hash);
+        }
     }
     for (size_t i = 0; i < count; i++) {
-        if (state.slots[i].word == 0) state.prefetch_flow(state.slots[i]);
+        if (state.is_settled[i] && !(state.is_settled[i] = state.find_settled(settling, i)))
+            state.first_pass(state.slots[i], batch[i]);
+        if (!state.is_settled[i] && state.slots[i].word == 0) state.prefetch_flow(state.slots[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        Slot& slot = state.slots[i];
-        const WaitingFrame* before = state.again ? &state.taken[i] : nullptr;
-        state.third_pass(slot, batch[i]);
-        if (verdict_of(slot.word) == VERDICT_WAIT) [[unlikely]]
-            state.hold(slot, batch[i], before);
-        if (verdict_of(slot.word) != VERDICT_WAIT) state.count(slot, before);
-        const pipeline_context& c = slot.context;
-        const u32 length = before != nullptr ? before->length : c.length;
-        decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule, length};
+        if (!state.is_settled[i]) {
+            process_one(i, batch[i]);
+        } else if (!state.forward_settled(settling, i, batch[i], decisions_[i])) [[unlikely]] {
+            state.first_pass(state.slots[i], batch[i]);
+            process_one(i, batch[i]);
+        }
     }
+    state.settle_tally();
     released_ = state.released;
+}
+
+void Engine::process_one(size_t i, Frame& frame) {
+    State& state = *state_;
+    Slot& slot = state.slots[i];
+    const WaitingFrame* before = state.again ? &state.taken[i] : nullptr;
+    state.third_pass(slot, frame);
+    if (verdict_of(slot.word) == VERDICT_WAIT) [[unlikely]]
+        state.hold(slot, frame, before);
+    if (verdict_of(slot.word) != VERDICT_WAIT) state.count(slot, before);
+    const pipeline_context& c = slot.context;
+    const u32 length = before != nullptr ? before->length : c.length;
+    const u32 split = c.flags & CONTEXT_SPLIT ? port_of(&state.s, c.hop.port)->mtu : 0;
+    decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule, length, split};
 }
 
 size_t Engine::process_due() {
@@ -322,7 +418,7 @@ size_t Engine::give_up() {
     for (size_t i = 0; i < count; i++) {
         const WaitingFrame& frame = state.taken[i];
         state.due_frames[i] = frame.frame;
-        decisions_[i] = {word, frame.port, 0, 0, 0, 0, frame.length};
+        decisions_[i] = {word, frame.port, 0, 0, 0, 0, frame.length, 0};
         count_verdict(port_counters_at(&state.s.tables, frame.port % NODE_PORTS), word, frame.length);
     }
     return count;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A worker on one DPDK port, all in this process: receive, the whole engine (nat, a policy of 10 rules), send.
-// dpdk_bench.py runs it beside testpmd on the same kind of device. Prints one JSON object.
+// A worker on one DPDK port, all in this process: receive, the whole engine (nat, a policy of 10 rules),
+// send. dpdk_bench.py runs it beside testpmd on the same kind of device. Prints one JSON object.
 //
 //     dpdk-bench --capture FILE             writes frames of 1,024 flows for net_pcap
 //     dpdk-bench --device ring              1,000 flows over rings; filling them is not timed
@@ -31,23 +31,76 @@ std::string config_text() {
         "interfaces: [{ name: port0, mac: \"02:00:00:00:00:01\", addresses: [192.0.2.254/24] }]\n"
         "policy:\n  default: allow\n  rules:\n";
     for (int i = 1; i < 9; i++)
-        text += fmt::format("    - {{ name: r{0}, from: [10.1.{0}.0/24], protocol: tcp, ports: \"{1}\", action: drop }}\n",
-                            i, 1000 + i);
+        text += fmt::format(
+            "    - {{ name: r{0}, from: [10.1.{0}.0/24], protocol: tcp, ports: \"{1}\", action: drop }}\n", i,
+            1000 + i);
     return text +
            "    - { name: no-bogons, from: [198.18.0.0/15, 240.0.0.0/4], action: drop }\n"
            "    - { name: web, to: [192.0.2.0/24], protocol: tcp, ports: \"80\", action: allow }\n"
-           "services:\n  - { name: web, vip: 192.0.2.10, protocol: tcp, ports: \"80\", mode: nat, backends: [\n"
-           "      { address: 10.0.1.1, port: 8080 }, { address: 10.0.1.2, port: 8080 }, { address: 10.0.1.3, port: 8080 }] }\n"
+           "services:\n  - { name: web, vip: 192.0.2.10, protocol: tcp, ports: \"80\", mode: nat, backends: "
+           "[\n"
+           "      { address: 10.0.1.1, port: 8080 }, { address: 10.0.1.2, port: 8080 }, { address: 10.0.1.3, "
+           "port: 8080 }] }\n"
            "routes: [{ prefix: 0.0.0.0/0, via: 192.0.2.1, mac: \"02:00:00:00:00:02\", interface: port0 }]\n"
            "tables: { flows: 65536 }\n";
 }
 
 // 64 bytes, TCP with ACK, from client number `flow` to the VIP.
 std::vector<u8> frame_of(u32 flow) {
-    std::vector<u8> frame = {2,    0, 0, 0,  0, 1, 2,    0, 0,  0, 0, 9, 8, 0,                                 //
-                             0x45, 0, 0, 50, 0, 1, 0x40, 0, 64, 6, 0, 0, 11, 0, static_cast<u8>(flow >> 8),  //
-                             static_cast<u8>(flow), 192, 0, 2, 10, 0x10, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 1,
-                             0x50, 0x10, 0x20, 0, 0x12, 0x34, 0, 0};
+    std::vector<u8> frame = {2,
+                             0,
+                             0,
+                             0,
+                             0,
+                             1,
+                             2,
+                             0,
+                             0,
+                             0,
+                             0,
+                             9,
+                             8,
+                             0,  //
+                             0x45,
+                             0,
+                             0,
+                             50,
+                             0,
+                             1,
+                             0x40,
+                             0,
+                             64,
+                             6,
+                             0,
+                             0,
+                             11,
+                             0,
+                             static_cast<u8>(flow >> 8),  //
+                             static_cast<u8>(flow),
+                             192,
+                             0,
+                             2,
+                             10,
+                             0x10,
+                             0,
+                             0,
+                             80,
+                             0,
+                             0,
+                             0,
+                             1,
+                             0,
+                             0,
+                             0,
+                             1,
+                             0x50,
+                             0x10,
+                             0x20,
+                             0,
+                             0x12,
+                             0x34,
+                             0,
+                             0};
     frame.resize(64);
     u32 sum = 0;
     for (size_t at = 14; at < 34; at += 2) sum += static_cast<u32>(frame[at] << 8 | frame[at + 1]);
@@ -82,7 +135,8 @@ Status set_up(Rig& rig, const std::string& device) {
     options.interface = "port0";
     options.device = device;
     options.ifindex = 1;
-    if (Status status = Eal::start({DpdkDevice::memory(options) * 2 + (u64{128} << 20)}); !status) return status;
+    if (Status status = Eal::start({DpdkDevice::memory(options) * 2 + (u64{128} << 20)}); !status)
+        return status;
     if (device == "ring") {
         auto ring = RingDevice::create(options, ring_length * 2);
         if (!ring) return ring.error();

@@ -177,8 +177,8 @@ TEST_F(DpdkPortTest, AWorkerWithoutAQueueOfItsOwnSendsByTheInlet) {
     EXPECT_EQ(owner.statistics().inlet_sent, 1u);
 }
 
-// No RSS steers a ring: the reply of a connection reaches another worker than its first packet did, which finds
-// the flow, since all share one table.
+// No RSS steers a ring: the reply of a connection reaches another worker than its first packet did, which
+// finds the flow, since all share one table.
 TEST_F(DpdkPortTest, AReplyThatMeetsAnotherWorkerFindsItsFlow) {
     Node node(sample());
     TwoWorkers both(node);

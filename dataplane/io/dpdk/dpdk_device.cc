@@ -40,8 +40,8 @@ u32 buffer_size_for(u32 mtu) {
 }
 
 u32 pool_size(u32 rx_queues, u32 rx_descriptors, u32 tx_queues, u32 workers) {
-    return rx_queues * rx_descriptors + tx_queues * tx_descriptors + workers * (engine_holds + 2 * pool_cache) +
-           DpdkDevice::inlet_length;
+    return rx_queues * rx_descriptors + tx_queues * tx_descriptors +
+           workers * (engine_holds + 2 * pool_cache) + DpdkDevice::inlet_length;
 }
 
 // "0000:3b:00.0" or "3b:00.0", perhaps with arguments behind.
@@ -53,8 +53,8 @@ Error refused(const std::string& interface, int code, std::string_view what) {
     const std::string words = Eal::take_complaints();
     // Drivers say -1 for anything.
     const Error error = code == -1 ? make_error("{}: refused", what) : system_error(code, "{}", what);
-    return Error{fmt::format("interface {}: {}{}{}", interface, error.message, words.empty() ? "" : "; DPDK says: ",
-                             words),
+    return Error{fmt::format("interface {}: {}{}{}", interface, error.message,
+                             words.empty() ? "" : "; DPDK says: ", words),
                  error.code};
 }
 
@@ -66,7 +66,8 @@ std::set<int> xdp_sockets() {
         const int fd = std::atoi(entry.path().filename().c_str());
         int family = 0;
         socklen_t length = sizeof family;
-        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 && family == AF_XDP) found.insert(fd);
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 && family == AF_XDP)
+            found.insert(fd);
     }
     return found;
 }
@@ -130,12 +131,15 @@ Status DpdkDevice::set_up() {
 Status DpdkDevice::start() {
     const int code = rte_eth_dev_start(port_id_);
     started_ = code == 0;
-    if (code != 0 && !is_orphan()) return refused(options_.interface, code, fmt::format("device {}: start", name_));
-    // Frames to other hosts pass to the host, which is the engine's to decide where the device leaves it to us.
+    if (code != 0 && !is_orphan())
+        return refused(options_.interface, code, fmt::format("device {}: start", name_));
+    // Frames to other hosts pass to the host, which is the engine's to decide where the device leaves it to
+    // us.
     if (options_.promiscuous) rte_eth_promiscuous_enable(port_id_);
     rte_eth_allmulticast_enable(port_id_);
     const std::string words = Eal::take_complaints();
-    if (!started_) spdlog::warn("interface {}: device {}: no server yet: {}", options_.interface, name_, words);
+    if (!started_)
+        spdlog::warn("interface {}: device {}: no server yet: {}", options_.interface, name_, words);
     ready_.store(started_, std::memory_order_release);
     return {};
 }
@@ -155,8 +159,8 @@ Status DpdkDevice::configure() {
     socket_ = rte_eth_dev_socket_id(port_id_);
     rx_queues_ = std::max<u16>(options_.rx_queues, 1);
     if (rx_queues_ > info.max_rx_queues) {
-        return make_error("interface {}: device {}: {} receive queues: expected at most {}", options_.interface,
-                          name_, rx_queues_, info.max_rx_queues);
+        return make_error("interface {}: device {}: {} receive queues: expected at most {}",
+                          options_.interface, name_, rx_queues_, info.max_rx_queues);
     }
     // Virtual devices pair a receive with a transmit queue; their peer would not serve more.
     const u16 wished = bus_ == "pci" ? options_.workers : rx_queues_;
@@ -165,7 +169,8 @@ Status DpdkDevice::configure() {
     rte_eth_conf conf{};
     std::vector<u8> key(info.hash_key_size != 0 ? info.hash_key_size : longest_key);
     for (size_t i = 0; i < key.size(); ++i) key[i] = static_cast<u8>(symmetric_pair >> (i % 2 == 0 ? 8 : 0));
-    const u64 hashes = info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP);
+    const u64 hashes =
+        info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP);
     symmetric_rss_ = rx_queues_ > 1 && hashes != 0 && info.hash_key_size != 0;
     if (symmetric_rss_) {
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
@@ -179,8 +184,9 @@ Status DpdkDevice::configure() {
         code = rte_eth_dev_configure(port_id_, rx_queues_, tx_queues_, &conf);
     }
     if (code != 0) {
-        return refused(options_.interface, code,
-                       fmt::format("device {}: {} receive and {} transmit queues", name_, rx_queues_, tx_queues_));
+        return refused(
+            options_.interface, code,
+            fmt::format("device {}: {} receive and {} transmit queues", name_, rx_queues_, tx_queues_));
     }
     configured_ = true;
     interrupts_ = conf.intr_conf.rxq != 0;
@@ -204,7 +210,8 @@ Status DpdkDevice::create_pool() {
     }
     const std::string ring = fmt::format("sluice-inlet-{}", port_id_);
     inlet_ = rte_ring_create(ring.c_str(), inlet_length, socket_, RING_F_SC_DEQ);
-    if (inlet_ == nullptr) return refused(options_.interface, rte_errno, fmt::format("device {}: inlet ring", name_));
+    if (inlet_ == nullptr)
+        return refused(options_.interface, rte_errno, fmt::format("device {}: inlet ring", name_));
     return {};
 }
 
@@ -214,7 +221,8 @@ Status DpdkDevice::set_up_queues() {
         const std::set<int> before = xdp_sockets();
         const int code = rte_eth_rx_queue_setup(port_id_, queue, rx_descriptors_, node, nullptr, pool_);
         if (code != 0)
-            return refused(options_.interface, code, fmt::format("device {}: receive queue {}", name_, queue));
+            return refused(options_.interface, code,
+                           fmt::format("device {}: receive queue {}", name_, queue));
         int made = -1;
         for (const int fd : xdp_sockets()) {
             if (!before.contains(fd)) made = fd;
@@ -224,7 +232,8 @@ Status DpdkDevice::set_up_queues() {
     for (u16 queue = 0; queue < tx_queues_; ++queue) {
         const int code = rte_eth_tx_queue_setup(port_id_, queue, tx_descriptors_, node, nullptr);
         if (code != 0)
-            return refused(options_.interface, code, fmt::format("device {}: transmit queue {}", name_, queue));
+            return refused(options_.interface, code,
+                           fmt::format("device {}: transmit queue {}", name_, queue));
     }
     return {};
 }
@@ -294,7 +303,8 @@ std::vector<std::pair<std::string, u64>> DpdkDevice::extended_statistics() const
     if (count <= 0) return result;
     std::vector<rte_eth_xstat_name> names(static_cast<size_t>(count));
     std::vector<rte_eth_xstat> values(static_cast<size_t>(count));
-    if (rte_eth_xstats_get_names(port_id_, names.data(), static_cast<unsigned>(count)) != count) return result;
+    if (rte_eth_xstats_get_names(port_id_, names.data(), static_cast<unsigned>(count)) != count)
+        return result;
     if (rte_eth_xstats_get(port_id_, values.data(), static_cast<unsigned>(count)) != count) return result;
     for (const rte_eth_xstat& value : values) {
         if (value.id < names.size()) result.emplace_back(names[value.id].name, value.value);

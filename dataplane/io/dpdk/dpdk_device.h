@@ -6,7 +6,8 @@
 // Theory of operation. Every device has a buffer pool of its own, so that one that runs dry does not starve
 // others. A frame is one buffer, large enough for the MTU: what arrives in several segments is copied into
 // one. Each worker may send on a transmit queue of its own where the device has enough of them; who has none,
-// and the host path, hands frames over the device's inlet, a ring that the worker of transmit queue 0 empties.
+// and the host path, hands frames over the device's inlet, a ring that the worker of transmit queue 0
+// empties.
 //
 // Offloads: none is asked for. Sums are updated incrementally and a wrong one must stay wrong (RFC 1624), the
 // IPv4 header's is checked while the header is read anyway, and a virtual device with receive offloads would

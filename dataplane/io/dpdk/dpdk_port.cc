@@ -55,7 +55,8 @@ void DpdkPort::arm_interrupts() {
     for (const u16 queue : receive_queues_) {
         if (rte_eth_dev_rx_intr_enable(device_.port_id(), queue) != 0) return;
         rte_eth_dev_rx_intr_disable(device_.port_id(), queue);
-        if (rte_eth_dev_rx_intr_ctl_q(device_.port_id(), queue, epoll.get(), RTE_INTR_EVENT_ADD, nullptr) != 0)
+        if (rte_eth_dev_rx_intr_ctl_q(device_.port_id(), queue, epoll.get(), RTE_INTR_EVENT_ADD, nullptr) !=
+            0)
             return;
     }
     epoll_ = std::move(epoll);
@@ -142,10 +143,12 @@ void DpdkPort::transmit_pending() {
     u32 gone = 0;
     if (!device_.ready()) return;
     if (transmit_queue_) {
-        gone = rte_eth_tx_burst(device_.port_id(), *transmit_queue_, pending_.data(), static_cast<u16>(count));
+        gone =
+            rte_eth_tx_burst(device_.port_id(), *transmit_queue_, pending_.data(), static_cast<u16>(count));
         add(count_.sent, gone);
     } else {
-        gone = rte_ring_mp_enqueue_burst(device_.inlet(), reinterpret_cast<void**>(pending_.data()), count, nullptr);
+        gone = rte_ring_mp_enqueue_burst(device_.inlet(), reinterpret_cast<void**>(pending_.data()), count,
+                                         nullptr);
         add(count_.handed_over, gone);
     }
     if (gone == 0) return;
@@ -156,8 +159,10 @@ void DpdkPort::transmit_pending() {
 // What the device does not take is lost: its owners have let go of it.
 void DpdkPort::empty_inlet() {
     std::array<rte_mbuf*, burst> frames;
-    const u32 count = rte_ring_sc_dequeue_burst(device_.inlet(), reinterpret_cast<void**>(frames.data()), burst, nullptr);
-    const u32 gone = rte_eth_tx_burst(device_.port_id(), *transmit_queue_, frames.data(), static_cast<u16>(count));
+    const u32 count =
+        rte_ring_sc_dequeue_burst(device_.inlet(), reinterpret_cast<void**>(frames.data()), burst, nullptr);
+    const u32 gone =
+        rte_eth_tx_burst(device_.port_id(), *transmit_queue_, frames.data(), static_cast<u16>(count));
     add(count_.inlet_sent, gone);
     add(count_.inlet_dropped, count - gone);
     for (u32 i = gone; i < count; ++i) rte_pktmbuf_free(frames[i]);
@@ -169,6 +174,18 @@ void DpdkPort::flush() {
 }
 
 void DpdkPort::release(const Frame& frame) { rte_pktmbuf_free_seg(mbuf_of(frame)); }
+
+bool DpdkPort::allocate(Frame& frame) {
+    rte_mbuf* const mbuf = rte_pktmbuf_alloc(device_.pool());
+    if (mbuf == nullptr) {
+        add(count_.no_buffer, 1);
+        return false;
+    }
+    frame.buffer = static_cast<u8*>(mbuf->buf_addr);
+    frame.data = frame.end = frame.buffer + mbuf->data_off;
+    frame.ifindex = ifindex();
+    return true;
+}
 
 void DpdkPort::prepare_to_sleep() {
     flush();
@@ -186,8 +203,9 @@ void DpdkPort::wake() {
 
 DpdkPortStatistics DpdkPort::statistics() const {
     const auto read = [](const std::atomic<u64>& counter) { return counter.load(std::memory_order_relaxed); };
-    return {read(count_.received),  read(count_.sent),      read(count_.handed_over), read(count_.transmit_full),
-            read(count_.oversize),  read(count_.no_buffer), read(count_.inlet_sent),  read(count_.inlet_dropped)};
+    return {read(count_.received),      read(count_.sent),         read(count_.handed_over),
+            read(count_.transmit_full), read(count_.oversize),     read(count_.no_buffer),
+            read(count_.inlet_sent),    read(count_.inlet_dropped)};
 }
 
 }  // namespace sluice

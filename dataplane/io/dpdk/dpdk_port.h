@@ -40,6 +40,8 @@ public:
     bool send(const Frame& frame);
     void flush();
     void release(const Frame& frame);
+    // An empty buffer with head room, to be filled and sent. False: the pool is dry.
+    bool allocate(Frame& frame);
 
     // Interrupts on, where the device has them.
     void prepare_to_sleep();

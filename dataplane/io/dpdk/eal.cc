@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
-#include <rte_log.h>
 #include <rte_lcore.h>
+#include <rte_log.h>
 #include <rte_version.h>
 #include <unistd.h>
 
@@ -78,8 +78,8 @@ void route_log() {
     if (stream != nullptr) rte_openlog_stream(stream);
 }
 
-// One lcore that may be on any processor of ours: EAL keeps its own threads (interrupts, memif's handshakes) off
-// lcores' processors, and would put them where a worker polls.
+// One lcore that may be on any processor of ours: EAL keeps its own threads (interrupts, memif's handshakes)
+// off lcores' processors, and would put them where a worker polls.
 std::string lcores(const cpu_set_t& allowed) {
     std::vector<int> processors;
     for (int i = 0; i < CPU_SETSIZE; ++i) {
@@ -89,8 +89,14 @@ std::string lcores(const cpu_set_t& allowed) {
 }
 
 std::vector<std::string> arguments(const EalOptions& options, bool huge_pages, const cpu_set_t& allowed) {
-    std::vector<std::string> list = {"sluice",         "--no-telemetry", "--lcores", lcores(allowed),
-                                     "--file-prefix",  fmt::format("sluice-{}", getpid()), "-a", no_such_device};
+    std::vector<std::string> list = {"sluice",
+                                     "--no-telemetry",
+                                     "--lcores",
+                                     lcores(allowed),
+                                     "--file-prefix",
+                                     fmt::format("sluice-{}", getpid()),
+                                     "-a",
+                                     no_such_device};
     if (huge_pages) {
         list.emplace_back("--in-memory");
     } else {  // which --in-memory does not go with
@@ -105,7 +111,8 @@ Status start_once(const EalOptions& options) {
     const bool huge_pages = free >= options.memory;
     if (!huge_pages) {
         state().shortcoming = fmt::format(
-            "no huge pages: {} MiB are free, {} MiB needed; plain pages serve, at the cost of TLB misses, and "
+            "no huge pages: {} MiB are free, {} MiB needed; plain pages serve, at the cost of TLB misses, "
+            "and "
             "devices behind an IOMMU may refuse them",
             free >> 20, options.memory >> 20);
     }
@@ -169,7 +176,8 @@ Eal::Quiet::Quiet() { state().quiet++; }
 Eal::Quiet::~Quiet() { state().quiet--; }
 
 void Eal::register_thread() {
-    if (rte_thread_register() != 0) spdlog::info("a worker runs without an lcore number: {}", rte_strerror(rte_errno));
+    if (rte_thread_register() != 0)
+        spdlog::info("a worker runs without an lcore number: {}", rte_strerror(rte_errno));
 }
 
 void Eal::unregister_thread() { rte_thread_unregister(); }

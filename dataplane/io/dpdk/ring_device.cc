@@ -12,7 +12,8 @@ namespace sluice {
 namespace {
 
 Result<rte_ring*> make_ring(const std::string& name, u32 length) {
-    rte_ring* const ring = rte_ring_create(name.c_str(), length, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+    rte_ring* const ring =
+        rte_ring_create(name.c_str(), length, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
     if (ring == nullptr) return system_error(rte_errno, "ring {} of {}", name, length);
     return ring;
 }

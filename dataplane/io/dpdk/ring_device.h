@@ -15,8 +15,8 @@ namespace sluice {
 
 class RingDevice {
 public:
-    // `options.device` is the name, unique in the process; a ring of `length` (a power of two) for each of the
-    // receive queues and for as many transmit queues. EAL runs.
+    // `options.device` is the name, unique in the process; a ring of `length` (a power of two) for each of
+    // the receive queues and for as many transmit queues. EAL runs.
     static Result<std::unique_ptr<RingDevice>> create(const DpdkDeviceOptions& options, u32 length = 1024);
     ~RingDevice();
     RingDevice(const RingDevice&) = delete;

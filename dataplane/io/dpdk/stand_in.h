@@ -2,8 +2,8 @@
 //
 // net_af_xdp with our own XDP program in front. The driver of DPDK 22.11 opens its sockets with a program of
 // its choice or of a file (xdp_prog=), and in either case attaches it; it fails where one is attached, and it
-// cannot be told to use that one. So it is given a program that passes everything, which is taken off once the
-// sockets are open, and ours, with the sockets in its own map, comes in its place.
+// cannot be told to use that one. So it is given a program that passes everything, which is taken off once
+// the sockets are open, and ours, with the sockets in its own map, comes in its place.
 #pragma once
 
 #include <memory>

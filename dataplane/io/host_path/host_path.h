@@ -29,15 +29,15 @@ public:
     // as host_path_full.
     static Result<std::unique_ptr<HostPath>> open(const std::string& interface, u32 ifindex, u32 mtu);
 
-    // Creates the TAP device `interface` itself, set up, with the addresses that are added to it; it goes with
-    // this object. Fails where an interface of this name exists.
+    // Creates the TAP device `interface` itself, set up, with the addresses that are added to it; it goes
+    // with this object. Fails where an interface of this name exists.
     static Result<std::unique_ptr<HostPath>> create(const std::string& interface, const u8* mac, u32 mtu);
     // An address of the node's on it; `length`: of its network, 0 to 128 (IPv4: 96 more than
     // written). One that is there is fine.
     Status add_address(const struct address& own, u8 length);
 
-    // The next frame that the stack sends by a created device, its first bytes if `room` is short; 0: there is
-    // none.
+    // The next frame that the stack sends by a created device, its first bytes if `room` is short; 0: there
+    // is none.
     size_t take(std::span<u8> room);
     int descriptor() const { return tap_.get(); }
 
