@@ -42,7 +42,7 @@ struct DpdkReport {
     bool symmetric_rss = false;
     DpdkLink link;
     DpdkDeviceStatistics statistics;
-    DpdkPortStatistics ports;  // over all workers
+    DpdkPortStatistics ports;                           // over all workers
     std::vector<std::pair<std::string, u64>> extended;  // the driver's own, by its names
     std::string host_path;                              // name of the exception device; empty: none
     u64 host_delivered = 0;

@@ -47,60 +47,13 @@ std::string config_text() {
 
 // 64 bytes, TCP with ACK, from client number `flow` to the VIP.
 std::vector<u8> frame_of(u32 flow) {
-    std::vector<u8> frame = {2,
-                             0,
-                             0,
-                             0,
-                             0,
-                             1,
-                             2,
-                             0,
-                             0,
-                             0,
-                             0,
-                             9,
-                             8,
-                             0,  //
-                             0x45,
-                             0,
-                             0,
-                             50,
-                             0,
-                             1,
-                             0x40,
-                             0,
-                             64,
-                             6,
-                             0,
-                             0,
-                             11,
-                             0,
-                             static_cast<u8>(flow >> 8),  //
-                             static_cast<u8>(flow),
-                             192,
-                             0,
-                             2,
-                             10,
-                             0x10,
-                             0,
-                             0,
-                             80,
-                             0,
-                             0,
-                             0,
-                             1,
-                             0,
-                             0,
-                             0,
-                             1,
-                             0x50,
-                             0x10,
-                             0x20,
-                             0,
-                             0x12,
-                             0x34,
-                             0,
-                             0};
+    std::vector<u8> frame = {2,    0,    0,    0,  0,    1,    2,    0,  0,  0, 0, 9, 8, 0,  // Ethernet
+                             0x45, 0,    0,    50, 0,    1,    0x40, 0,  64, 6, 0, 0,        // IPv4
+                             11,   0,    0,    0,  192,  0,    2,    10,                     //
+                             0x10, 0,    0,    80, 0,    0,    0,    1,  0,  0, 0, 1,        // TCP
+                             0x50, 0x10, 0x20, 0,  0x12, 0x34, 0,    0};
+    frame[28] = static_cast<u8>(flow >> 8);
+    frame[29] = static_cast<u8>(flow);
     frame.resize(64);
     u32 sum = 0;
     for (size_t at = 14; at < 34; at += 2) sum += static_cast<u32>(frame[at] << 8 | frame[at + 1]);
