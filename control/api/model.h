@@ -11,6 +11,7 @@
 
 #include "dataplane/base/result.h"
 #include "dataplane/io/af_xdp/xsk_options.h"
+#include "dataplane/io/dpdk/dpdk_statistics.h"
 #include "dataplane/io/xdp/xdp_attacher.h"
 #include "dataplane/tables/counters.h"
 #include "dataplane/tables/flow.h"
@@ -32,6 +33,22 @@ struct QueueReport {
     XskStatistics statistics;
 };
 
+// A DPDK port: its device, and what the device, its driver and our side of it count.
+struct DpdkReport {
+    std::string device;  // as configured
+    std::string driver;
+    u32 rx_queues = 0;
+    u32 tx_queues = 0;
+    bool symmetric_rss = false;
+    DpdkLink link;
+    DpdkDeviceStatistics statistics;
+    DpdkPortStatistics ports;                           // over all workers
+    std::vector<std::pair<std::string, u64>> extended;  // the driver's own, by its names
+    std::string host_path;                              // name of the exception device; empty: none
+    u64 host_delivered = 0;
+    u64 host_refused = 0;
+};
+
 struct InterfaceReport {
     std::string name;
     u32 port = 0;     // its number, 1 to 63
@@ -43,6 +60,7 @@ struct InterfaceReport {
     std::vector<std::string> addresses;
     std::vector<TierReport> tiers;  // of a sub-interface: none, they are the device's
     std::vector<QueueReport> queues;
+    std::optional<DpdkReport> dpdk;
 };
 
 // Of one port by one tier.

@@ -60,9 +60,8 @@ struct Search {
 
 const std::vector<Limitation>& limitations() {
     static const std::vector<Limitation> all = {
-        {"interfaces[].tiers[]", {"xdp", "af_xdp"}},
-        {"interfaces[].require[]", {"xdp_native", "af_xdp", "af_xdp_zero_copy"}},
-        {"interfaces[].dpdk", {}},
+        {"interfaces[].tiers[]", {"dpdk", "xdp", "af_xdp"}},
+        {"interfaces[].require[]", {"xdp_native", "af_xdp", "af_xdp_zero_copy", "dpdk"}},
         {"workers.numa", {"auto", "false"}},
         {"policy.sets.*.fqdn", {}},
         {"policy.rules[].action", {"allow", "drop", "reject", "rate_limit"}},
@@ -72,7 +71,7 @@ const std::vector<Limitation>& limitations() {
         {"services[].scheduler", {"maglev"}},
         {"services[].hash", {"five_tuple", "source", "source_and_port", "destination_port"}},
         {"services[].mode", {"nat", "fullnat", "dsr_l2", "dsr_ipip", "dsr_gue"}},
-        {"services[].tier", {"auto", "xdp", "af_xdp"}},
+        {"services[].tier", {"auto", "xdp", "af_xdp", "dpdk"}},
         {"services[].syn_cookies", {"off"}},
         {"services[].health_check", {}},
         {"services[].limits", {}},

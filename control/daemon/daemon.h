@@ -85,6 +85,7 @@ private:
     void kernel_changed(const netlink::KernelView& before, const netlink::KernelView& now);
     void refresh_neighbors();
     void sweep();
+    void tend();
 
     api::Report report_now();
     void report_interfaces(api::Report& report) const;

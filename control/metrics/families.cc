@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "control/api/json.h"
+#include "control/metrics/dpdk_families.h"
 #include "control/metrics/family_builder.h"
 
 namespace sluice::metrics {
@@ -252,6 +253,7 @@ Families families(const Report& report) {
     flow_table(report, out);
     services(report, out);
     sockets(report, out);
+    add_dpdk(report, out);
     workers(report, out);
     kernel(report, out);
     configuration(report, out);

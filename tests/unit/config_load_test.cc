@@ -209,8 +209,8 @@ TEST(ConfigSupport, AnUnbuiltValueIsRefusedWithItsPlaceAndWhatIsBuilt) {
     EXPECT_EQ(refusal("policy: { sets: { x: { fqdn: [a.example] } } }"),
               "f:2:30: policy.sets.x.fqdn: value \"[...]\": not supported by this release");
     EXPECT_EQ(refusal("interfaces: [{ name: e, tiers: [xdp, epoll] }]"),
-              "f:2:38: interfaces[0].tiers[1]: value \"epoll\": not supported by this release (built: xdp, "
-              "af_xdp)");
+              "f:2:38: interfaces[0].tiers[1]: value \"epoll\": not supported by this release (built: dpdk, "
+              "xdp, af_xdp)");
 }
 
 TEST(ConfigSupport, AFeatureStatedAsOffIsTaken) {
