@@ -184,6 +184,7 @@ Daemon::~Daemon() {
     metrics_.reset();
     trace_reader_.reset();
     sweeper_.reset();
+    proxy_.stop();
     tiers_.reset();
     mirror_.reset();
 }

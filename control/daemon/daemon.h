@@ -17,6 +17,7 @@
 #include "control/config/flags.h"
 #include "control/daemon/counter_book.h"
 #include "control/daemon/node_lock.h"
+#include "control/daemon/proxy_tier.h"
 #include "control/daemon/tiers.h"
 #include "control/daemon/trace_log.h"
 #include "control/metrics/server.h"
@@ -101,6 +102,7 @@ private:
     std::unique_ptr<EventLoop> loop_;
     std::unique_ptr<netlink::KernelMirror> mirror_;
     std::unique_ptr<Tiers> tiers_;
+    ProxyTier proxy_;
     std::unique_ptr<FlowSweeper> sweeper_;
     std::unique_ptr<TraceReader> trace_reader_;
     TraceLog trace_log_;

@@ -65,6 +65,13 @@ void Daemon::report_interfaces(api::Report& report) const {
         for (const config::InterfaceAddress& own : port.addresses) interface.addresses.push_back(own.text());
         if (port.name == port.device) {
             interface.tiers = tiers_->tier_reports(plans_.at(port.name));
+            for (api::TierReport& tier : interface.tiers) {
+                if (tier.tier != tier_name(config::Tier::epoll) || !tier.reason.empty()) continue;
+                const std::string decided = tier.decided;
+                tier = proxy_.tier_report();
+                tier.tier = tier_name(config::Tier::epoll);
+                tier.decided = decided;
+            }
             if (tiers_->pool() != nullptr && port.present)
                 interface.queues = tiers_->pool()->queue_reports(port.port.ifindex);
         }
@@ -147,6 +154,7 @@ api::Report Daemon::report_now() {
     if (tiers_->pool() != nullptr) report.workers = tiers_->pool()->worker_reports();
     report.no_workers = report.workers.empty() ? tiers_->no_workers() : "";
     const netlink::MirrorCounters& kernel = mirror_->counters();
+    report.proxy = proxy_.report();
     report.kernel = {kernel.changes, kernel.overruns, kernel.neighbor_requests, kernel.neighbor_failures,
                      kernel.neighbor_requests_lost};
     return report;
