@@ -16,6 +16,7 @@
 #include "control/config/config.h"
 #include "control/config/flags.h"
 #include "control/daemon/counter_book.h"
+#include "control/daemon/diagnostics.h"
 #include "control/daemon/node_lock.h"
 #include "control/daemon/proxy_tier.h"
 #include "control/daemon/tiers.h"
@@ -64,6 +65,8 @@ private:
     Status start_timers();
     Status serve();
     void stop();
+    void drain();
+    std::shared_ptr<const proxy::Proxy> running_proxy();
 
     // What a configuration becomes on this machine.
     struct Candidate {
@@ -119,9 +122,11 @@ private:
     api::ConfigReport config_report_;
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::atomic<bool> stopping_{false};
+    std::optional<std::chrono::steady_clock::time_point> drain_until_;  // set once draining
 
     std::unique_ptr<metrics::Server> metrics_;
     std::unique_ptr<api::Server> api_;
+    std::unique_ptr<DiagnosticsServer> diagnostics_;
 };
 
 }  // namespace sluice::control

@@ -66,7 +66,8 @@ void Daemon::report_interfaces(api::Report& report) const {
         if (port.name == port.device) {
             interface.tiers = tiers_->tier_reports(plans_.at(port.name));
             for (api::TierReport& tier : interface.tiers) {
-                if (tier.tier != tier_name(config::Tier::epoll) || !tier.reason.empty()) continue;
+                const bool other = tier.tier != tier_name(config::Tier::epoll);
+                if (other || (!tier.reason.empty() && !proxy_.tier_report().active)) continue;
                 const std::string decided = tier.decided;
                 tier = proxy_.tier_report();
                 tier.tier = tier_name(config::Tier::epoll);
@@ -99,7 +100,7 @@ void Daemon::report_services(api::Report& report) const {
         out.protocol = word(service.protocol);
         out.ports = ports_text(service.ports);
         out.mode = word(service.mode);
-        out.tier = service.tier ? tier_name(*service.tier) : "auto";
+        out.tier = service.mode == config::Mode::proxy ? "epoll" : service.tier ? tier_name(*service.tier) : "auto";
         for (const config::Backend& backend : service.backends) {
             const compile::BackendKey key = compile::key_of(service, backend);
             const u32 id = naming_->identities.backends.at(key);
@@ -141,6 +142,7 @@ api::Report Daemon::report_now() {
     for (const auto& [name, plan] : plans_) {
         if (report.not_ready.empty()) report.not_ready = tiers_->unserved(plan);
     }
+    if (drain_until_) report.not_ready = "draining";
     report.ready = report.not_ready.empty();
     report.config = config_report_;
     report.config.file = options_.file;

@@ -31,14 +31,14 @@ public:
     // Ends what is open and takes the routes away.
     void stop();
 
-    const proxy::Proxy* proxy() const { return proxy_.get(); }
+    std::shared_ptr<const proxy::Proxy> proxy() const { return proxy_; }
     api::TierReport tier_report() const;
     std::optional<api::ProxyReport> report() const;
 
 private:
     Status start(const config::Config& config);
 
-    std::unique_ptr<proxy::Proxy> proxy_;
+    std::shared_ptr<proxy::Proxy> proxy_;
     std::optional<netlink::LocalRoutes> routes_;
     size_t services_ = 0;
 };

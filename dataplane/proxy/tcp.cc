@@ -140,6 +140,10 @@ bool Loop::choose_and_connect(Connection& c) {
         if (c.tries > 1) c.counters->retries.add(1);
         error = connect(c);
         if (error == 0) return true;
+        if (out_of_descriptors(error)) {
+            if (!paused_) pause_accepting();
+            break;
+        }
         c.backend_counters->failures.add(1);
     }
     refuse(c, ending_of_connect(error));
