@@ -21,6 +21,7 @@ Json side_json(const proxy::SideRecord& side, const proxy::SideRecord& other) {
     const char* state = !live ? "open" : side.read_closed && side.write_closed ? "closed" : "half_closed";
     return {{"local", side.local.text()},
             {"remote", side.remote.text()},
+            {"peer", side.peer.port != 0 ? side.peer.text() : side.remote.text()},
             {"socket", state},
             {"bytes_read", side.bytes_read},
             {"bytes_written", side.bytes_written},

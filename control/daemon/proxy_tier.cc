@@ -43,7 +43,7 @@ std::vector<u32> weights_of(const config::Service& service) {
     return weights;
 }
 
-proxy::ServiceSettings settings_of(const config::Service& service, u16 id) {
+proxy::ServiceSettings settings_of(const config::Service& service, u16 id, u32 udp_timeout_ms) {
     proxy::ServiceSettings out;
     out.name = service.name;
     out.id = id;
@@ -56,6 +56,7 @@ proxy::ServiceSettings settings_of(const config::Service& service, u16 id) {
     out.weights = weights_of(service);
     out.connect_timeout_ms = static_cast<u32>(service.proxy.connect_timeout.count());
     out.idle_timeout_ms = static_cast<u32>(service.proxy.idle_timeout.count());
+    if (service.protocol == config::Protocol::udp) out.idle_timeout_ms = udp_timeout_ms;
     out.send_header = header_of(service.proxy.proxy_protocol);
     out.accept_header = service.proxy.accept_proxy_protocol;
     out.splice = service.proxy.splice;
@@ -127,13 +128,15 @@ std::shared_ptr<proxy::Snapshot> proxy_snapshot(const config::Config& config,
     out->rule_ids = snapshot.identities.rules.bound();
     for (const config::Service& service : config.services) {
         if (service.mode != config::Mode::proxy) continue;
-        out->services.push_back(settings_of(service, snapshot.identities.services.at(service.name)));
+        out->services.push_back(settings_of(service, snapshot.identities.services.at(service.name),
+                                            static_cast<u32>(config.timeouts.udp.count())));
     }
     return out;
 }
 
 Status ProxyTier::start(const config::Config& config) {
     proxy::Options options;
+    if (config.workers.poll == config::Poll::interrupt) options.spin_ns = 0;
     options.access_log = config.log.access;
     options.access_log_json = config.log.format == "json";
     auto started = proxy::Proxy::start(options);

@@ -6,6 +6,7 @@
 #include "dataplane/proxy/buffers.h"
 #include "dataplane/proxy/pipe_pool.h"
 #include "dataplane/proxy/record.h"
+#include "dataplane/proxy/settings.h"
 #include "dataplane/proxy/timer_wheel.h"
 
 namespace sluice::proxy {
@@ -58,12 +59,14 @@ struct alignas(64) Connection {
     u32 idle_timeout_ms = 0;
     u32 rule = 0;
     u32 ingress = 0;  // port number, as the policy sees it
+    HeaderVersion send_header = HeaderVersion::none;
     ServiceCounters* counters = nullptr;
     BackendCounters* backend_counters = nullptr;
     const char* service = "";
     u16 service_id = 0;
     Endpoint client;
     Endpoint vip;      // what the client connected to
+    Endpoint peer;     // the client's end of the connection; differs from `client` behind another proxy
     Endpoint backend;  // what we connect to
     u64 id = 0;
     u64 start_wall_ns = 0;

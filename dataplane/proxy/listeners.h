@@ -35,7 +35,7 @@ inline constexpr u32 most_listen_points = 1024;  // of one service, without an s
 Result<std::vector<ListenPoint>> listen_points(const Snapshot& snapshot);
 
 // A bound, listening (TCP), non-blocking socket. The address need not be the node's (IP_FREEBIND). What
-// accepted sockets inherit is set here: TCP_NODELAY, keepalive, TCP_USER_TIMEOUT.
+// accepted sockets inherit is set here: TCP_NODELAY, TCP_USER_TIMEOUT.
 Result<UniqueFd> open_listener(const ListenPoint& point);
 
 // What long-lived connections get, on the side of the backend, too.

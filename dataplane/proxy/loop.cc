@@ -21,6 +21,8 @@ namespace {
 constexpr int events_per_turn = 256;
 constexpr u32 log_records = 8192;
 constexpr u64 accept_pause_ms = 100;
+constexpr u64 spin_gap_ns = 150'000;  // mean time between wakes below which waiting awake pays
+constexpr u64 longest_gap_ns = 10'000'000;
 
 u64 ms(u64 ns) { return ns / 1'000'000; }
 
@@ -49,6 +51,7 @@ Loop::Loop(Shared& shared, u32 number, int cpu, Poller poller, UniqueFd wake)
       relay_(buffers_, pipes_, shared.bound, counters_),
       now_ns_(monotonic_ns()),
       wheel_(ms(now_ns_)),
+      udp_(*this, poller_, admission_, wheel_),
       closed_(shared.options.closed_records) {}
 
 Loop::~Loop() { stop(); }
@@ -119,10 +122,35 @@ int Loop::timeout() const {
     return wait;
 }
 
+// While small messages come in quick succession the next one is looked for a moment longer before the thread
+// sleeps: waking from idle costs more than the wait. Bulk and rare events do not spin.
+int Loop::wait(epoll_event* events, int count) {
+    int patience = timeout();
+    int ready = 0;
+    if (patience != 0 && gap_ns_ < spin_gap_ns && shared_.options.spin_ns > 0 && !bulk_) {
+        const u64 begun = monotonic_ns();
+        do {
+            ready = poller_.wait(events, count, 0);
+            tell_time();
+        } while (ready == 0 && now_ns_ - begun < shared_.options.spin_ns);
+        if (ready == 0) patience = timeout();
+    }
+    if (ready == 0) {
+        ready = poller_.wait(events, count, patience);
+        tell_time();
+    }
+    const u64 gap = std::min(now_ns_ - last_wake_ns_, longest_gap_ns);
+    gap_ns_ = (gap_ns_ * 15 + gap) / 16;
+    last_wake_ns_ = now_ns_;
+    const u64 splices = counters_.splices.get();
+    bulk_ = splices != last_splices_;
+    last_splices_ = splices;
+    return ready;
+}
+
 void Loop::turn() {
     std::array<epoll_event, events_per_turn> events;
-    const int ready = poller_.wait(events.data(), events_per_turn, timeout());
-    tell_time();
+    const int ready = wait(events.data(), events_per_turn);
     counters_.wakes.add(1);
     if (ready > 0) counters_.events.add(static_cast<u64>(ready));
     for (int i = 0; i < ready; ++i) handle(events[static_cast<size_t>(i)]);
@@ -133,6 +161,10 @@ void Loop::turn() {
         if (!c->dead) advance(*c);
     }
     wheel_.advance(ms(now_ns_), [this](TimerNode& node) {
+        if (node.datagrams) {
+            udp_.due(*reinterpret_cast<UdpSession*>(reinterpret_cast<char*>(&node) - offsetof(UdpSession, timer)));
+            return;
+        }
         auto* c = reinterpret_cast<Connection*>(reinterpret_cast<char*>(&node) - offsetof(Connection, timer));
         due(*c);
     });
@@ -155,8 +187,8 @@ void Loop::handle(const epoll_event& event) {
         }
         case Watched::listener: accept_from(*Poller::object<Listener>(event)); break;
         case Watched::wake: woken_ = true; break;
-        case Watched::udp_listener:
-        case Watched::udp_session: break;
+        case Watched::udp_listener: udp_.from_clients(*Poller::object<Listener>(event)); break;
+        case Watched::udp_session: udp_.from_backend(*Poller::object<UdpSession>(event), event.events); break;
     }
 }
 
@@ -174,6 +206,34 @@ void Loop::run_posted() {
 void Loop::flush_dead() {
     for (Connection* c : dead_) slab_.put(c);
     dead_.clear();
+    udp_.flush_dead();
+}
+
+bool Loop::take_session_slot() {
+    if (shared_.sessions.fetch_add(1, std::memory_order_relaxed) < shared_.options.udp_sessions) return true;
+    give_session_slot();
+    return false;
+}
+
+void Loop::opened(UdpSession& session) {
+    session.counters->opened.add(1);
+    session.counters->open.add(1);
+    session.backend_counters->connections.add(1);
+    shared_.open_connections[session.backend_id].fetch_add(1, std::memory_order_relaxed);
+    live_count_.add(1);
+}
+
+void Loop::ended(UdpSession& session, Record record, Ending ending) {
+    record.state = ConnectionState::closed;
+    record.ending = ending;
+    record.thread = number_;
+    record.closed_at_ns = now_ns_;
+    if (closed_.add(record, u64{shared_.options.closed_seconds} * 1'000'000'000)) counters_.closed_forgotten.add(1);
+    log_queue_.push(record);
+    session.counters->ended[static_cast<size_t>(ending)].add(1);
+    session.counters->open.sub(1);
+    shared_.open_connections[session.backend_id].fetch_sub(1, std::memory_order_relaxed);
+    live_count_.sub(1);
 }
 
 // Descriptors are used up: the listeners leave the set, or their readiness would spin.
@@ -203,6 +263,9 @@ void Loop::apply(std::shared_ptr<const Snapshot> snapshot, std::vector<Listener>
         if (service_counters_.size() <= service.id) service_counters_.resize(service.id + 1U);
         service_counters_[service.id] = &table_.service(service.label);
     }
+    udp_.recheck([&](const Listener* listener) {
+        return std::find(keep.begin(), keep.end(), ListenPoint{listener->at, listener->protocol}) != keep.end();
+    });
     for (auto at = listeners_.begin(); at != listeners_.end();) {
         const ListenPoint point{at->at, at->protocol};
         if (std::find(keep.begin(), keep.end(), point) != keep.end()) {
@@ -215,28 +278,32 @@ void Loop::apply(std::shared_ptr<const Snapshot> snapshot, std::vector<Listener>
     for (Listener& listener : add) {
         listeners_.push_back(std::move(listener));
         Listener& added = listeners_.back();
-        if (const int error = poller_.add(added.fd.get(), EPOLLIN, &added, Watched::listener); error != 0)
+        const Watched kind = added.protocol == IPPROTO_UDP ? Watched::udp_listener : Watched::listener;
+        if (const int error = poller_.add(added.fd.get(), EPOLLIN, &added, kind); error != 0)
             spdlog::error("listener {}: {}", added.at.text(), system_error(error, "epoll").message);
     }
 }
 
 void Loop::stop_listening() {
+    udp_.end_all(Ending::drained);
     listeners_.clear();
     paused_ = false;
 }
 
 void Loop::close_all(Ending ending) {
     while (live_ != nullptr) close(*live_, ending, true);
+    udp_.end_all(ending);
 }
 
 void Loop::collect(std::vector<Record>& live, std::vector<Record>& closed) const {
     for (const Connection* c = live_; c != nullptr; c = c->next) live.push_back(record_of(*c));
+    udp_.collect(live);
     const u64 keep = u64{shared_.options.closed_seconds} * 1'000'000'000;
     closed_.copy(now_ns_ > keep ? now_ns_ - keep : 0, closed);
 }
 
 u64 Loop::memory_bytes() const {
-    return slab_.bytes() + buffers_.in_use() + buffers_.spare() + closed_.bytes();
+    return slab_.bytes() + buffers_.in_use() + buffers_.spare() + closed_.bytes() + udp_.bytes();
 }
 
 }  // namespace sluice::proxy

@@ -12,10 +12,12 @@
 #include <thread>
 
 #include "dataplane/proxy/admission.h"
+#include "dataplane/proxy/header.h"
 #include "dataplane/proxy/listeners.h"
 #include "dataplane/proxy/poller.h"
 #include "dataplane/proxy/record_queue.h"
 #include "dataplane/proxy/relay.h"
+#include "dataplane/proxy/udp.h"
 
 namespace sluice::proxy {
 
@@ -30,6 +32,7 @@ struct Shared {
     OpenConnections open_connections;  // by backend id
     OpenConnections service_open;      // by service id
     std::atomic<u64> next_id{1};
+    std::atomic<u64> sessions{0};
 };
 
 // Counters by service and backend, found by name: ids are given anew when something leaves the configuration.
@@ -54,11 +57,11 @@ private:
     std::map<BackendKey, std::unique_ptr<BackendCounters>> backends_;
 };
 
-class Loop {
+class Loop final : private UdpHost {
 public:
     // `shared` outlives the loop.
     static Result<std::unique_ptr<Loop>> create(Shared& shared, u32 number, int cpu);
-    ~Loop();
+    ~Loop() override;
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
 
@@ -92,6 +95,7 @@ private:
     void run();
     void turn();
     int timeout() const;
+    int wait(epoll_event* events, int count);
     void handle(const epoll_event& event);
     void run_posted();
     void tell_time();
@@ -99,11 +103,25 @@ private:
     void pause_accepting();
     void resume_accepting();
 
+    // UdpHost
+    u64 now_ns() const override { return now_ns_; }
+    u64 next_id() override { return shared_.next_id.fetch_add(1, std::memory_order_relaxed); }
+    bool take_session_slot() override;
+    void give_session_slot() override { shared_.sessions.fetch_sub(1, std::memory_order_relaxed); }
+    ServiceCounters* service_counters(u16 id) override { return service_counters_[id]; }
+    BackendCounters* backend_counters(const char* service, const Backend& backend) override {
+        return counters_of(service, backend);
+    }
+    void opened(UdpSession& session) override;
+    void ended(UdpSession& session, Record record, Ending ending) override;
+
     // tcp.cc
     void accept_from(Listener& listener);
     bool take(Listener& listener, int fd, const SocketAddress& from);
     bool admit(Connection& c);
     void begin(Connection& c);
+    void read_header(Connection& c);
+    void take_header(Connection& c, const Header& header, u32 length);
     bool choose_and_connect(Connection& c);
     BackendCounters* counters_of(const char* service, const Backend& backend);
     int connect(Connection& c);
@@ -145,8 +163,12 @@ private:
     Relay relay_;
     ConnectionSlab slab_;
     u64 now_ns_;
-    u64 wall_offset_ns_ = 0;  // wall clock minus monotonic
+    u64 last_wake_ns_ = 0;
+    u64 gap_ns_ = 10'000'000;  // between wakes, a running mean
+    u64 last_splices_ = 0;
+    bool bulk_ = false;
     TimerWheel wheel_;
+    UdpSessions udp_;
     ClosedRecords closed_;
     std::list<Listener> listeners_;
     bool woken_ = false;  // work was posted

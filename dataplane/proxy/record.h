@@ -30,6 +30,7 @@ enum { CLIENT = 0, BACKEND = 1 };
 struct SideRecord {
     Endpoint local;           // our address and port on this side
     Endpoint remote;
+    Endpoint peer;            // of the socket, where a PROXY header names another client; else as remote
     u64 bytes_read = 0;       // from its socket
     u64 bytes_written = 0;    // to its socket
     u32 buffered = 0;         // bytes read from it that the other side did not take yet

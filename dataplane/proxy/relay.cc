@@ -98,7 +98,7 @@ Relay::Step Relay::blocked(Connection& c, u32 from) {
 // Nagle's algorithm delays a segment only while another is under way, so the first write needs no option.
 void Relay::before_write(Side& sink) {
     if (sink.writes >= 2) return;
-    if (++sink.writes == 2 && !sink.settled) {
+    if (++sink.writes == 2) {
         const int on = 1;
         setsockopt(sink.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }

@@ -67,6 +67,7 @@ struct Options {
     u64 udp_sessions = 131072;           // at a time, all threads
     std::string access_log;              // file; empty: none, "-": standard output
     bool access_log_json = false;
+    u64 spin_ns = 50'000;                // how long a busy loop waits awake; 0: it sleeps at once
     bool use_bpf = true;                 // sk_lookup program for listeners
 };
 

@@ -19,6 +19,7 @@ constexpr u32 accepts_per_event = 64;
 constexpr u32 watch_in = EPOLLIN | EPOLLRDHUP | EPOLLET;
 constexpr u32 watch_both = watch_in | EPOLLOUT;
 constexpr u64 starved_retry_ms = 16;
+constexpr u64 header_timeout_ms = 3000;
 
 u64 to_ms(u64 ns) { return ns / 1'000'000; }
 
@@ -71,8 +72,9 @@ bool Loop::take(Listener& listener, int fd, const SocketAddress& from) {
     c->side[CLIENT].fd = fd;
     c->side[CLIENT].writable = true;
     c->side[CLIENT].readable = true;
-    c->side[CLIENT].settled = true;  // inherited from the listener
+    c->side[CLIENT].writes = 2;  // TCP_NODELAY is inherited from the listener
     c->client = from_socket_address(from);
+    c->peer = c->client;
     c->vip = listener.exact ? listener.at : local_endpoint(fd);
     c->id = shared_.next_id.fetch_add(1, std::memory_order_relaxed);
     c->start_ns = now_ns_;
@@ -82,7 +84,13 @@ bool Loop::take(Listener& listener, int fd, const SocketAddress& from) {
     live_ = c;
     live_count_.add(1);
     if (!admit(*c)) return false;
-    begin(*c);
+    if (admission_.service()->accept_header) {
+        c->state = ConnectionState::header;
+        wheel_.set(c->timer, to_ms(now_ns_) + header_timeout_ms);
+        read_header(*c);
+    } else {
+        begin(*c);
+    }
     return true;
 }
 
@@ -100,6 +108,7 @@ bool Loop::admit(Connection& c) {
     c.idle_timeout_ms = service->idle_timeout_ms;
     c.allow_splice = service->splice.value_or(true);
     c.want_splice = service->splice.value_or(false);
+    c.send_header = service->send_header;
     c.counters = service_counters_[service->id];
     c.counters->opened.add(1);
     c.counters->open.add(1);
@@ -115,8 +124,52 @@ bool Loop::admit(Connection& c) {
     return true;
 }
 
+// Bytes stay in the socket until the header is whole: what follows it is then read like any other data.
+void Loop::read_header(Connection& c) {
+    u8* const bytes = relay_.scratch();
+    const ssize_t got = recv(c.side[CLIENT].fd, bytes, longest_header, MSG_PEEK | MSG_DONTWAIT);
+    if (got == 0) return refuse(c, Ending::bad_header);
+    if (got < 0 && errno != EAGAIN) return close(c, Ending::client_reset, true);
+    if (got > 0) {
+        HeaderResult parsed = parse_header({bytes, static_cast<size_t>(got)});
+        if (parsed.state == Parsed::malformed) return refuse(c, Ending::bad_header);
+        if (parsed.state == Parsed::complete) return take_header(c, parsed.header, parsed.length);
+    }
+    watch(c, CLIENT);
+}
+
+void Loop::take_header(Connection& c, const Header& header, u32 length) {
+    if (recv(c.side[CLIENT].fd, relay_.scratch(), length, 0) != static_cast<ssize_t>(length))
+        return close(c, Ending::client_reset, true);
+    wheel_.remove(c.timer);
+    const Decision decision = admission_.recheck(arrival_of(c));  // the header may have come with a later turn
+    if (decision == Decision::unclaimed) return refuse(c, Ending::service_removed);
+    if (decision == Decision::denied) return refuse(c, Ending::policy);
+    if (!header.local) {
+        c.client = header.source;
+        // The policy is about the client behind the sender, too.
+        if (admission_.recheck(arrival_of(c)) == Decision::denied) return refuse(c, Ending::policy);
+    }
+    if (c.send_header == HeaderVersion::v2 && !header.extensions.empty()) {
+        const std::string out = compose_header(HeaderVersion::v2, IPPROTO_TCP, c.client, c.vip, header.extensions);
+        c.send_header = HeaderVersion::none;
+        if (!relay_.hold(c.flow[CLIENT], reinterpret_cast<const u8*>(out.data()), static_cast<u32>(out.size())))
+            return refuse(c, Ending::no_memory);
+        choose_and_connect(c);
+        return;
+    }
+    begin(c);
+}
+
 // What the client has sent already goes out with the end of the handshake towards the backend.
 void Loop::begin(Connection& c) {
+    if (c.send_header != HeaderVersion::none) {
+        const std::string out = compose_header(c.send_header, IPPROTO_TCP, c.client, c.vip, {});
+        if (!relay_.hold(c.flow[CLIENT], reinterpret_cast<const u8*>(out.data()), static_cast<u32>(out.size())))
+            return refuse(c, Ending::no_memory);
+        choose_and_connect(c);
+        return;
+    }
     if (!relay_.read_early(c)) return close(c, Ending::client_reset, true);
     choose_and_connect(c);
 }
@@ -214,6 +267,7 @@ void Loop::client_event(Connection& c, u32 events) {
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0) side.readable = true;
     if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0) side.peer_shut = true;
     if ((events & EPOLLOUT) != 0) side.writable = true;
+    if (c.state == ConnectionState::header) return read_header(c);
     advance(c);
 }
 
@@ -238,7 +292,7 @@ void Loop::backend_event(Connection& c, u32 events) {
 }
 
 void Loop::advance(Connection& c) {
-    if (c.state == ConnectionState::connecting) return;
+    if (c.state == ConnectionState::connecting || c.state == ConnectionState::header) return;
     const u64 moved = bytes_of(c);
     const bool first = c.side[BACKEND].read == 0;
     const Progress progress = relay_.run(c);
@@ -279,18 +333,15 @@ void Loop::watch(Connection& c, u32 which) {
 
 void Loop::due(Connection& c) {
     const u64 now = to_ms(now_ns_);
+    if (c.state == ConnectionState::header) return refuse(c, Ending::bad_header);
     if (c.state == ConnectionState::connecting) return connect_failed(c, ETIMEDOUT);
     const u64 end = c.last_active_ms + c.idle_timeout_ms;
     if (now >= end) return close(c, Ending::idle_timeout, true);
-    Side& backend = c.side[BACKEND];
-    if (!backend.settled) {
-        set_keepalive(backend.fd);
-        const int on = 1;
-        setsockopt(backend.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        backend.settled = true;
+    for (Side& side : c.side) {
+        if (!std::exchange(side.settled, true)) set_keepalive(side.fd);
     }
     wheel_.set(c.timer, end);
-    const bool readable = c.side[CLIENT].readable || backend.readable;
+    const bool readable = c.side[CLIENT].readable || c.side[BACKEND].readable;
     if (readable && !c.queued) advance(c);  // it starved
 }
 
@@ -339,8 +390,9 @@ void Loop::recheck_all() {
         const Decision decision = admission_.recheck(arrival_of(*c));
         if (decision == Decision::denied) {
             close(*c, Ending::policy, true);
-        } else if (decision == Decision::unclaimed || admission_.service()->label != c->service ||
-                   !admission_.has_backend(c->backend_id, c->backend)) {
+        } else if (decision == Decision::unclaimed || admission_.service()->label != c->service) {
+            close(*c, Ending::service_removed, true);
+        } else if (c->side[BACKEND].fd >= 0 && !admission_.has_backend(c->backend_id, c->backend)) {
             close(*c, Ending::service_removed, true);
         }
         c = next;
@@ -374,6 +426,7 @@ Record Loop::record_of(const Connection& c) const {
         out.write_closed = side.shut;
     }
     record.side[CLIENT].remote = c.client;
+    record.side[CLIENT].peer = c.peer;
     record.side[CLIENT].local = c.vip;
     record.side[BACKEND].remote = c.backend;
     if (c.side[BACKEND].fd >= 0) record.side[BACKEND].local = local_endpoint(c.side[BACKEND].fd);

@@ -17,6 +17,7 @@ struct TimerNode {
     TimerNode* previous = nullptr;  // not null: on the wheel
     u64 due = 0;                    // ms
     u32 slot = 0;
+    bool datagrams = false;  // of a UDP session, not of a connection
 };
 
 class TimerWheel {
