@@ -69,13 +69,6 @@ void check_combinations(const Service& service, Checker& check) {
     if (service.mode == Mode::proxy && service.protocol == Protocol::sctp) {
         check.wrong(service.where, "mode", "a mode other than proxy for protocol sctp");
     }
-    if (service.mode != Mode::proxy &&
-        (service.scheduler == Scheduler::least_connections || service.scheduler == Scheduler::round_robin)) {
-        check.wrong(service.where, "scheduler", "maglev or source_hash but in mode proxy");
-    }
-    if (service.mode != Mode::proxy && (service.limits.connections || service.limits.new_connections)) {
-        check.wrong(service.where, "limits", "no limits but in mode proxy");
-    }
     const bool headers = service.proxy.proxy_protocol != ProxyProtocol::none || service.proxy.accept_proxy_protocol;
     if (service.mode == Mode::proxy && service.protocol == Protocol::udp && headers) {
         check.wrong(service.where, "proxy", "no PROXY protocol with protocol udp");

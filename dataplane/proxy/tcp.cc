@@ -121,6 +121,13 @@ bool Loop::admit(Connection& c) {
         refuse(c, Ending::limited);
         return false;
     }
+    if (service->new_connections > 0) {
+        const auto cost = static_cast<u64>(1e9 / service->new_connections);
+        if (!meter_step(&shared_.service_rates[service->id], now_ns_, cost, 1'000'000'000)) {
+            refuse(c, Ending::limited);
+            return false;
+        }
+    }
     return true;
 }
 
