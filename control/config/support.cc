@@ -55,7 +55,8 @@ struct Search {
         const std::string_view step = take_step(pattern);
         if (step == "[]" && node.kind == Node::Kind::sequence) {
             for (size_t i = 0; i < node.items.size(); ++i) {
-                if (!is_excepted(node.items[i])) visit(node.items[i], fmt::format("{}[{}]", path, i), pattern);
+                if (!is_excepted(node.items[i]))
+                    visit(node.items[i], fmt::format("{}[{}]", path, i), pattern);
             }
         }
         for (size_t i = 0; i < node.keys.size(); ++i) {

@@ -172,7 +172,8 @@ Status Daemon::serve() {
     auto metrics = metrics::Server::start(config_.metrics.listen, *this);
     if (!metrics) return metrics.error();
     metrics_ = std::move(*metrics);
-    auto diagnostics = DiagnosticsServer::start(config_.diagnostics.listen, [this] { return running_proxy(); });
+    auto diagnostics =
+        DiagnosticsServer::start(config_.diagnostics.listen, [this] { return running_proxy(); });
     if (diagnostics)
         diagnostics_ = std::move(*diagnostics);
     else

@@ -100,7 +100,9 @@ void Daemon::report_services(api::Report& report) const {
         out.protocol = word(service.protocol);
         out.ports = ports_text(service.ports);
         out.mode = word(service.mode);
-        out.tier = service.mode == config::Mode::proxy ? "epoll" : service.tier ? tier_name(*service.tier) : "auto";
+        out.tier = service.mode == config::Mode::proxy ? "epoll"
+                   : service.tier                      ? tier_name(*service.tier)
+                                                       : "auto";
         for (const config::Backend& backend : service.backends) {
             const compile::BackendKey key = compile::key_of(service, backend);
             const u32 id = naming_->identities.backends.at(key);

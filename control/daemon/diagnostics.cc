@@ -35,7 +35,9 @@ Json side_json(const proxy::SideRecord& side, const proxy::SideRecord& other) {
 }
 
 Json record_json(const proxy::Record& r) {
-    const char* sender = r.first_sender == proxy::CLIENT ? "client" : r.first_sender == proxy::BACKEND ? "backend" : "none";
+    const char* sender = r.first_sender == proxy::CLIENT    ? "client"
+                         : r.first_sender == proxy::BACKEND ? "backend"
+                                                            : "none";
     return {{"id", r.id},
             {"service", r.service},
             {"protocol", r.protocol == IPPROTO_TCP ? "tcp" : "udp"},
@@ -58,12 +60,14 @@ Json process_json() {
     Json out = Json::object();
     std::ifstream file("/proc/self/status");
     const std::pair<const char*, const char*> wanted[] = {
-        {"VmSize", "virtual"}, {"VmHWM", "rss_peak"},   {"VmRSS", "rss"},     {"RssAnon", "rss_anonymous"},
-        {"RssFile", "rss_file"}, {"RssShmem", "rss_shared"}, {"VmLck", "locked"}, {"HugetlbPages", "huge_pages"}};
+        {"VmSize", "virtual"},        {"VmHWM", "rss_peak"},         {"VmRSS", "rss"},
+        {"RssAnon", "rss_anonymous"}, {"RssFile", "rss_file"},       {"RssShmem", "rss_shared"},
+        {"VmLck", "locked"},          {"HugetlbPages", "huge_pages"}};
     for (std::string line; std::getline(file, line);) {
         for (const auto& [key, name] : wanted) {
             const std::string prefix = std::string(key) + ":";
-            if (line.starts_with(prefix)) out[name] = std::strtoull(line.c_str() + prefix.size(), nullptr, 10) * 1024;
+            if (line.starts_with(prefix))
+                out[name] = std::strtoull(line.c_str() + prefix.size(), nullptr, 10) * 1024;
         }
     }
     return out;
@@ -123,7 +127,8 @@ Json memory_json(const proxy::Proxy* proxy) {
 
 DiagnosticsServer::DiagnosticsServer() : http_(std::make_unique<httplib::Server>()) {}
 
-Result<std::unique_ptr<DiagnosticsServer>> DiagnosticsServer::start(const config::Endpoint& listen, ProxyOf proxy) {
+Result<std::unique_ptr<DiagnosticsServer>> DiagnosticsServer::start(const config::Endpoint& listen,
+                                                                    ProxyOf proxy) {
     if (!is_loopback(listen.address))
         return make_error("diagnostics.listen: {}: expected a loopback address", listen.text());
     std::unique_ptr<DiagnosticsServer> server(new DiagnosticsServer);
@@ -136,7 +141,8 @@ Result<std::unique_ptr<DiagnosticsServer>> DiagnosticsServer::start(const config
         Result<proxy::Proxy::Table> table = running ? running->table() : proxy::Proxy::Table{};
         if (!table) response.status = 503;
         response.set_content(
-            (table ? connections_json(*table) : Json{{"error", table.error().message}}).dump() + "\n", json_type);
+            (table ? connections_json(*table) : Json{{"error", table.error().message}}).dump() + "\n",
+            json_type);
     });
     http.Get("/memory", [proxy](const httplib::Request&, httplib::Response& response) {
         response.set_content(memory_json(proxy().get()).dump() + "\n", json_type);

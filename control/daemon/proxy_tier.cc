@@ -193,9 +193,8 @@ std::optional<api::ProxyReport> ProxyTier::report() const {
     if (!proxy_) return std::nullopt;
     api::ProxyReport report;
     for (const auto& loop : proxy_->loops()) {
-        loop->table().each_service([&](const char* name, const auto& counters) {
-            add_service(name, counters, report);
-        });
+        loop->table().each_service(
+            [&](const char* name, const auto& counters) { add_service(name, counters, report); });
         loop->table().each_backend(
             [&](const auto& key, const auto& counters) { add_backend(key, counters, report); });
         const proxy::LoopCounters& c = loop->counters();

@@ -15,7 +15,8 @@
 namespace sluice::control {
 
 // What the proxy is told, out of a configuration and what it was compiled to.
-std::shared_ptr<proxy::Snapshot> proxy_snapshot(const config::Config& config, const compile::Snapshot& snapshot);
+std::shared_ptr<proxy::Snapshot> proxy_snapshot(const config::Config& config,
+                                                const compile::Snapshot& snapshot);
 
 class ProxyTier {
 public:

@@ -145,7 +145,8 @@ std::string proxy_text(const Json& proxy) {
     std::string out = fmt::format("  opened {}, open {}, retries {}\n", count_of(proxy, "opened"),
                                   count_of(proxy, "open"), count_of(proxy, "retries"));
     out += wrapped(behind("ended: ", counts_line(proxy.at("ended"))), 2);
-    Table table({{"backend"}, {"connections", true}, {"failed", true}, {"bytes to", true}, {"bytes from", true}});
+    Table table(
+        {{"backend"}, {"connections", true}, {"failed", true}, {"bytes to", true}, {"bytes from", true}});
     for (const Json& backend : proxy.at("backends")) {
         table.add({text_of(backend, "name"), count_of(backend, "connections"), count_of(backend, "failures"),
                    count_of(backend, "bytes_to"), count_of(backend, "bytes_from")});

@@ -92,7 +92,8 @@ SHARED u32 claim_by_destination(struct pipeline* s) {
 SHARED u32 stage_claim(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     u32 word = claim_by_destination(s);
-    if (s->ref.flow && (word == VERDICT_PASS || word == VERDICT_PROXY || c->service != s->ref.flow->service)) {
+    if (s->ref.flow &&
+        (word == VERDICT_PASS || word == VERDICT_PROXY || c->service != s->ref.flow->service)) {
         flow_remove(&s->tables, &s->ref);  // its service has gone, or another has taken its place
         flow_forget(&s->ref);
         c->flags &= ~(u32)(CONTEXT_KNOWN | CONTEXT_REVALIDATE);

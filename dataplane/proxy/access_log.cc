@@ -21,7 +21,9 @@ std::string time_text(u64 ns) {
                        parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, ns % 1'000'000'000 / 1000);
 }
 
-const char* sender_name(u8 sender) { return sender == CLIENT ? "client" : sender == BACKEND ? "backend" : "none"; }
+const char* sender_name(u8 sender) {
+    return sender == CLIENT ? "client" : sender == BACKEND ? "backend" : "none";
+}
 
 }  // namespace
 
@@ -29,14 +31,16 @@ std::string access_line(const Record& r, bool json) {
     const SideRecord& client = r.side[CLIENT];
     const SideRecord& backend = r.side[BACKEND];
     const char* const form =
-        json ? R"({{"time":"{}","id":{},"service":"{}","protocol":"{}","client":"{}","vip":"{}","local":"{}",)"
-               R"("backend":"{}","ending":"{}","tries":{},"rule":{},"duration_us":{},"connect_us":{},)"
-               R"("first_byte_us":{},"bytes_from_client":{},"bytes_to_backend":{},"bytes_from_backend":{},)"
-               R"("bytes_to_client":{},"high_water_client":{},"high_water_backend":{},"first_sender":"{}"}})"
-             : "{} id={} service={} protocol={} client={} vip={} local={} backend={} ending={} tries={} rule={} "
-               "duration_us={} connect_us={} first_byte_us={} bytes_from_client={} bytes_to_backend={} "
-               "bytes_from_backend={} bytes_to_client={} high_water_client={} high_water_backend={} "
-               "first_sender={}";
+        json
+            ? R"({{"time":"{}","id":{},"service":"{}","protocol":"{}","client":"{}","vip":"{}","local":"{}",)"
+              R"("backend":"{}","ending":"{}","tries":{},"rule":{},"duration_us":{},"connect_us":{},)"
+              R"("first_byte_us":{},"bytes_from_client":{},"bytes_to_backend":{},"bytes_from_backend":{},)"
+              R"("bytes_to_client":{},"high_water_client":{},"high_water_backend":{},"first_sender":"{}"}})"
+            : "{} id={} service={} protocol={} client={} vip={} local={} backend={} ending={} tries={} "
+              "rule={} "
+              "duration_us={} connect_us={} first_byte_us={} bytes_from_client={} bytes_to_backend={} "
+              "bytes_from_backend={} bytes_to_client={} high_water_client={} high_water_backend={} "
+              "first_sender={}";
     return fmt::format(fmt::runtime(form), time_text(r.start_ns), r.id, r.service,
                        r.protocol == IPPROTO_TCP ? "tcp" : "udp", client.remote.text(), client.local.text(),
                        backend.local.text(), backend.remote.text(), ending_name(r.ending), r.tries, r.rule,

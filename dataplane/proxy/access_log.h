@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One line for each proxied connection, when it has ended. A thread of its own writes; loops hand records over
-// and never wait.
+// One line for each proxied connection, when it has ended. A thread of its own writes; loops hand records
+// over and never wait.
 #pragma once
 
 #include <atomic>
@@ -30,7 +30,9 @@ public:
     AccessLog& operator=(const AccessLog&) = delete;
 
     u64 lines() const { return lines_.load(std::memory_order_relaxed); }
-    u64 failures() const { return failures_.load(std::memory_order_relaxed); }  // lines that could not be written
+    u64 failures() const {
+        return failures_.load(std::memory_order_relaxed);
+    }  // lines that could not be written
 
 private:
     AccessLog(std::FILE* file, bool json, std::vector<RecordQueue*> queues);

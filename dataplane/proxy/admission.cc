@@ -12,7 +12,9 @@ namespace {
 constexpr u32 source_buckets = 16384;
 constexpr u32 hash_attempts = 16;
 
-bool among(u16 id, const u16* tried, u32 count) { return std::find(tried, tried + count, id) != tried + count; }
+bool among(u16 id, const u16* tried, u32 count) {
+    return std::find(tried, tried + count, id) != tried + count;
+}
 
 }  // namespace
 

@@ -31,7 +31,7 @@ struct Arrival {
     Endpoint client;
     Endpoint destination;  // as the client sent it
     u8 protocol = 6;
-    u32 ingress = 0;       // port number; 0: not known
+    u32 ingress = 0;  // port number; 0: not known
 };
 
 struct Backend {

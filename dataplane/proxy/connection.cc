@@ -11,7 +11,8 @@ ConnectionSlab::~ConnectionSlab() {
 
 Connection* ConnectionSlab::get() {
     if (free_.empty()) {
-        void* block = ::operator new (block_connections * sizeof(Connection), std::align_val_t{alignof(Connection)});
+        void* block =
+            ::operator new (block_connections * sizeof(Connection), std::align_val_t{alignof(Connection)});
         blocks_.push_back(block);
         for (size_t i = block_connections; i > 0; --i)
             free_.push_back(static_cast<Connection*>(block) + (i - 1));

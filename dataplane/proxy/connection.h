@@ -18,13 +18,13 @@ struct Side {
     int fd = -1;
     bool readable = false;
     bool writable = false;
-    bool peer_shut = false;   // EPOLLRDHUP: its FIN lies behind the data in the queue
-    bool eof = false;         // its FIN was read
-    bool shut = false;        // we sent ours
-    bool watched = false;     // in the epoll set
-    bool watches_out = false; // for EPOLLOUT, too
-    bool settled = false;     // options of a long-lived connection are set
-    u8 writes = 0;            // how many, up to 2
+    bool peer_shut = false;    // EPOLLRDHUP: its FIN lies behind the data in the queue
+    bool eof = false;          // its FIN was read
+    bool shut = false;         // we sent ours
+    bool watched = false;      // in the epoll set
+    bool watches_out = false;  // for EPOLLOUT, too
+    bool settled = false;      // options of a long-lived connection are set
+    u8 writes = 0;             // how many, up to 2
     u64 read = 0;
     u64 written = 0;
 };
@@ -36,7 +36,7 @@ struct Flow {
     u32 charged = 0;     // of the pipe's bytes, what the memory bound knows of
     u32 window = 16384;  // bytes read at once, at most
     u32 high_water = 0;
-    u8 full_reads = 0;   // in a row that filled the window
+    u8 full_reads = 0;  // in a row that filled the window
     bool splicing = false;
     bool behind = false;  // the sink takes no more for now
     bool done = false;    // ended, and all of it written

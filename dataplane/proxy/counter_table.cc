@@ -27,8 +27,7 @@ BackendCounters& CounterTable::backend(const char* label, const Endpoint& endpoi
     return *slot;
 }
 
-void CounterTable::each_service(
-    const std::function<void(const char*, const ServiceCounters&)>& take) const {
+void CounterTable::each_service(const std::function<void(const char*, const ServiceCounters&)>& take) const {
     const std::lock_guard lock(mutex_);
     for (const auto& [label, counters] : services_) take(label, *counters);
 }

@@ -23,25 +23,25 @@ private:
 };
 
 // ENTRY(identifier, name): why a connection ended. The name is the metric's label and the log's word.
-#define SLUICE_ENDINGS(ENTRY)                                                               \
-    ENTRY(open, "open")                         /* it has not */                            \
-    ENTRY(done, "done")                         /* both sides ended it */                   \
-    ENTRY(client_reset, "client_reset")         /* RST from the client */                   \
-    ENTRY(backend_reset, "backend_reset")       /* RST from the backend */                  \
-    ENTRY(idle_timeout, "idle_timeout")         /* silent for longer than idle_timeout */   \
-    ENTRY(drained, "drained")                   /* the daemon's deadline came */            \
-    ENTRY(service_removed, "service_removed")   /* service or backend left the configuration */ \
-    ENTRY(policy, "policy")                     /* a rule or the default denies it */       \
-    ENTRY(connect_refused, "connect_refused")   /* the last backend tried refused */        \
-    ENTRY(connect_timeout, "connect_timeout")   /* ... did not answer in time */            \
-    ENTRY(connect_failed, "connect_failed")     /* ... cannot be reached otherwise */       \
-    ENTRY(no_port, "no_port")                   /* no local port left towards the backend */ \
-    ENTRY(no_backend, "no_backend")             /* none is up */                            \
-    ENTRY(no_descriptor, "no_descriptor")       /* the process has no descriptor left */    \
-    ENTRY(no_memory, "no_memory")               /* the bound on buffers is reached */       \
-    ENTRY(limited, "limited")                   /* over the service's limits */             \
-    ENTRY(bad_header, "bad_header")             /* PROXY header malformed or missing */     \
-    ENTRY(loop, "loop")                         /* the proxy would connect to itself */
+#define SLUICE_ENDINGS(ENTRY)                                                                 \
+    ENTRY(open, "open")                       /* it has not */                                \
+    ENTRY(done, "done")                       /* both sides ended it */                       \
+    ENTRY(client_reset, "client_reset")       /* RST from the client */                       \
+    ENTRY(backend_reset, "backend_reset")     /* RST from the backend */                      \
+    ENTRY(idle_timeout, "idle_timeout")       /* silent for longer than idle_timeout */       \
+    ENTRY(drained, "drained")                 /* the daemon's deadline came */                \
+    ENTRY(service_removed, "service_removed") /* service or backend left the configuration */ \
+    ENTRY(policy, "policy")                   /* a rule or the default denies it */           \
+    ENTRY(connect_refused, "connect_refused") /* the last backend tried refused */            \
+    ENTRY(connect_timeout, "connect_timeout") /* ... did not answer in time */                \
+    ENTRY(connect_failed, "connect_failed")   /* ... cannot be reached otherwise */           \
+    ENTRY(no_port, "no_port")                 /* no local port left towards the backend */    \
+    ENTRY(no_backend, "no_backend")           /* none is up */                                \
+    ENTRY(no_descriptor, "no_descriptor")     /* the process has no descriptor left */        \
+    ENTRY(no_memory, "no_memory")             /* the bound on buffers is reached */           \
+    ENTRY(limited, "limited")                 /* over the service's limits */                 \
+    ENTRY(bad_header, "bad_header")           /* PROXY header malformed or missing */         \
+    ENTRY(loop, "loop")                       /* the proxy would connect to itself */
 
 #define SLUICE_ENUM_ENDING(id, name) id,
 enum class Ending : u8 { SLUICE_ENDINGS(SLUICE_ENUM_ENDING) count };
@@ -73,12 +73,12 @@ struct ServiceCounters {
     Counter opened;
     Counter open;
     std::array<Counter, static_cast<size_t>(Ending::count)> ended;
-    Counter retries;            // backends tried after the first
+    Counter retries;  // backends tried after the first
     Counter bytes_to_backend;
     Counter bytes_to_client;
     Counter datagrams_to_backend;
     Counter datagrams_to_client;
-    Counter datagrams_lost;     // not sent: no session, no room, refused
+    Counter datagrams_lost;  // not sent: no session, no room, refused
     Histogram connect;
     Histogram first_byte;
 };
@@ -93,13 +93,13 @@ struct BackendCounters {
 struct LoopCounters {
     Counter wakes;
     Counter events;
-    Counter accept_pauses;      // accepting stopped for want of descriptors
-    Counter held_bytes;         // in buffers and pipes of this loop's connections
-    Counter high_water;         // times that a receiver fell behind and its sender was held back
-    Counter starved;            // times that reading waited for the bound on buffers
+    Counter accept_pauses;  // accepting stopped for want of descriptors
+    Counter held_bytes;     // in buffers and pipes of this loop's connections
+    Counter high_water;     // times that a receiver fell behind and its sender was held back
+    Counter starved;        // times that reading waited for the bound on buffers
     Counter splices;
     Counter copies;
-    Counter closed_forgotten;   // closed connections dropped from the table before their time
+    Counter closed_forgotten;  // closed connections dropped from the table before their time
 };
 
 }  // namespace sluice::proxy

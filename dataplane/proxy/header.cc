@@ -79,12 +79,14 @@ HeaderResult parse_v1(std::span<const u8> bytes) {
     line.remove_prefix(5);
     std::string_view words[4];
     for (int i = 0; i < 4; ++i) {
-        if (!take_word(line, i == 3, words[i])) return malformed("version 1: not two addresses and two ports");
+        if (!take_word(line, i == 3, words[i]))
+            return malformed("version 1: not two addresses and two ports");
     }
     if (!parse_address(words[0], v4, result.header.source.address) ||
         !parse_address(words[1], v4, result.header.destination.address))
         return malformed("version 1: not an address");
-    if (!parse_port(words[2], result.header.source.port) || !parse_port(words[3], result.header.destination.port))
+    if (!parse_port(words[2], result.header.source.port) ||
+        !parse_port(words[3], result.header.destination.port))
         return malformed("version 1: not a port");
     return result;
 }
@@ -164,13 +166,15 @@ std::string address_text(const Endpoint& endpoint, bool v4) {
 
 HeaderResult parse_header(std::span<const u8> bytes) {
     if (bytes.empty()) return {};
-    if (begins_like(bytes, signature, sizeof signature)) return bytes.size() < sizeof signature ? HeaderResult{} : parse_v2(bytes);
-    if (begins_like(bytes, word_v1.data(), word_v1.size())) return bytes.size() < word_v1.size() ? HeaderResult{} : parse_v1(bytes);
+    if (begins_like(bytes, signature, sizeof signature))
+        return bytes.size() < sizeof signature ? HeaderResult{} : parse_v2(bytes);
+    if (begins_like(bytes, word_v1.data(), word_v1.size()))
+        return bytes.size() < word_v1.size() ? HeaderResult{} : parse_v1(bytes);
     return malformed("no PROXY header");
 }
 
-std::string compose_header(HeaderVersion version, u8 protocol, const Endpoint& source, const Endpoint& destination,
-                           std::span<const u8> extensions) {
+std::string compose_header(HeaderVersion version, u8 protocol, const Endpoint& source,
+                           const Endpoint& destination, std::span<const u8> extensions) {
     // One family for both: an IPv4 end beside an IPv6 one goes as an IPv4-mapped address.
     const bool v4 = source.is_v4() && destination.is_v4();
     if (version == HeaderVersion::v1)

@@ -32,7 +32,9 @@ Status set_address_options(int fd, bool v4) {
 }
 
 void set_tcp_options(int fd) {
-    const auto option = [fd](int name, int value) { setsockopt(fd, IPPROTO_TCP, name, &value, sizeof value); };
+    const auto option = [fd](int name, int value) {
+        setsockopt(fd, IPPROTO_TCP, name, &value, sizeof value);
+    };
     option(TCP_NODELAY, 1);
     option(TCP_USER_TIMEOUT, user_timeout_ms);
     option(TCP_FASTOPEN, fast_open_queue);  // of use where net.ipv4.tcp_fastopen lets servers take it

@@ -17,7 +17,7 @@ struct alignas(8) Listener {
     UniqueFd fd;
     Endpoint at;
     u8 protocol = 6;
-    bool exact = true;   // destinations are `at`; else the socket is asked
+    bool exact = true;  // destinations are `at`; else the socket is asked
     bool paused = false;
 };
 

@@ -34,7 +34,8 @@ Result<std::unique_ptr<Loop>> Loop::create(Shared& shared, u32 number, int cpu) 
     UniqueFd wake(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     if (!wake) return system_error(errno, "eventfd");
     std::unique_ptr<Loop> loop(new Loop(shared, number, cpu, std::move(*poller), std::move(wake)));
-    if (const int error = loop->poller_.add(loop->wake_.get(), EPOLLIN, loop.get(), Watched::wake); error != 0)
+    if (const int error = loop->poller_.add(loop->wake_.get(), EPOLLIN, loop.get(), Watched::wake);
+        error != 0)
         return system_error(error, "epoll: add eventfd");
     return loop;
 }
@@ -94,7 +95,8 @@ void Loop::run() {
         cpu_set_t set;
         CPU_ZERO(&set);
         CPU_SET(cpu_, &set);
-        if (sched_setaffinity(0, sizeof set, &set) != 0) spdlog::debug("{}: not pinned to CPU {}", name, cpu_);
+        if (sched_setaffinity(0, sizeof set, &set) != 0)
+            spdlog::debug("{}: not pinned to CPU {}", name, cpu_);
     }
     for (;;) {
         {
@@ -108,9 +110,7 @@ void Loop::run() {
     flush_dead();
 }
 
-void Loop::tell_time() {
-    now_ns_ = monotonic_ns();
-}
+void Loop::tell_time() { now_ns_ = monotonic_ns(); }
 
 int Loop::timeout() const {
     if (!queue_.empty()) return 0;
@@ -162,14 +162,16 @@ void Loop::turn() {
     }
     wheel_.advance(ms(now_ns_), [this](TimerNode& node) {
         if (node.datagrams) {
-            udp_.due(*reinterpret_cast<UdpSession*>(reinterpret_cast<char*>(&node) - offsetof(UdpSession, timer)));
+            udp_.due(
+                *reinterpret_cast<UdpSession*>(reinterpret_cast<char*>(&node) - offsetof(UdpSession, timer)));
             return;
         }
         auto* c = reinterpret_cast<Connection*>(reinterpret_cast<char*>(&node) - offsetof(Connection, timer));
         due(*c);
     });
     if (paused_ && ms(now_ns_) >= resume_at_ms_) resume_accepting();
-    if (std::exchange(woken_, false)) run_posted();  // last: no event of this turn is about what it takes away
+    if (std::exchange(woken_, false))
+        run_posted();  // last: no event of this turn is about what it takes away
     flush_dead();
 }
 
@@ -228,7 +230,8 @@ void Loop::ended(UdpSession& session, Record record, Ending ending) {
     record.ending = ending;
     record.thread = number_;
     record.closed_at_ns = now_ns_;
-    if (closed_.add(record, u64{shared_.options.closed_seconds} * 1'000'000'000)) counters_.closed_forgotten.add(1);
+    if (closed_.add(record, u64{shared_.options.closed_seconds} * 1'000'000'000))
+        counters_.closed_forgotten.add(1);
     log_queue_.push(record);
     session.counters->ended[static_cast<size_t>(ending)].add(1);
     session.counters->open.sub(1);
@@ -264,7 +267,8 @@ void Loop::apply(std::shared_ptr<const Snapshot> snapshot, std::vector<Listener>
         service_counters_[service.id] = &table_.service(service.label);
     }
     udp_.recheck([&](const Listener* listener) {
-        return std::find(keep.begin(), keep.end(), ListenPoint{listener->at, listener->protocol}) != keep.end();
+        return std::find(keep.begin(), keep.end(), ListenPoint{listener->at, listener->protocol}) !=
+               keep.end();
     });
     for (auto at = listeners_.begin(); at != listeners_.end();) {
         const ListenPoint point{at->at, at->protocol};

@@ -29,8 +29,8 @@ struct Shared {
     Options options;
     MemoryBound bound;
     Meters meters;
-    OpenConnections open_connections;  // by backend id
-    OpenConnections service_open;      // by service id
+    OpenConnections open_connections;                          // by backend id
+    OpenConnections service_open;                              // by service id
     std::vector<u64> service_rates = std::vector<u64>(65536);  // by service id: meter_step()'s time
     std::atomic<u64> next_id{1};
     std::atomic<u64> sessions{0};

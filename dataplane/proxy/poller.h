@@ -26,7 +26,9 @@ public:
     }
 
     // Errno, 0 for done.
-    int add(int fd, u32 events, void* object, Watched kind) { return control(EPOLL_CTL_ADD, fd, events, object, kind); }
+    int add(int fd, u32 events, void* object, Watched kind) {
+        return control(EPOLL_CTL_ADD, fd, events, object, kind);
+    }
     int change(int fd, u32 events, void* object, Watched kind) {
         return control(EPOLL_CTL_MOD, fd, events, object, kind);
     }

@@ -13,10 +13,10 @@ namespace sluice::proxy {
 
 namespace {
 
-constexpr u32 small_window = 1u << 10;    // under memory pressure
+constexpr u32 small_window = 1u << 10;  // under memory pressure
 constexpr u32 first_window = 16u << 10;
 constexpr u32 wide_window = 256u << 10;
-constexpr u64 bulk_after = 128u << 10;    // bytes moved
+constexpr u64 bulk_after = 128u << 10;  // bytes moved
 constexpr u64 wide_after = 10u << 20;
 constexpr u32 splice_bytes = 512u << 10;  // at once
 constexpr u32 rounds_per_turn = 8;

@@ -15,10 +15,10 @@
 namespace sluice::proxy {
 
 enum class Progress : u8 {
-    waiting,     // for a socket
-    more,        // there is more to do; others get their turn first
-    starved,     // for memory: to be tried again in a while
-    finished,    // both directions have ended
+    waiting,   // for a socket
+    more,      // there is more to do; others get their turn first
+    starved,   // for memory: to be tried again in a while
+    finished,  // both directions have ended
     client_failed,
     backend_failed
 };

@@ -35,10 +35,10 @@ struct ServiceSettings {
     u32 idle_timeout_ms = 900'000;
     HeaderVersion send_header = HeaderVersion::none;
     bool accept_header = false;
-    std::optional<bool> splice;     // empty: by what moves
-    u64 most_connections = 0;       // at a time; 0: no bound
-    double new_connections = 0;     // per second; 0: no bound
-    const char* label = nullptr;    // the name, interned: lives as long as the process
+    std::optional<bool> splice;   // empty: by what moves
+    u64 most_connections = 0;     // at a time; 0: no bound
+    double new_connections = 0;   // per second; 0: no bound
+    const char* label = nullptr;  // the name, interned: lives as long as the process
 };
 
 // Immutable once made; every loop holds the one it runs on.
@@ -60,15 +60,15 @@ struct Snapshot {
 };
 
 struct Options {
-    u32 threads = 0;                     // 0: one per CPU that the process may use
-    u64 buffer_bytes = 256u << 20;       // bound of what all connections together hold back
-    u32 closed_records = 16384;          // remembered per thread
-    u32 closed_seconds = 300;            // and for so long
-    u64 udp_sessions = 131072;           // at a time, all threads
-    std::string access_log;              // file; empty: none, "-": standard output
+    u32 threads = 0;                // 0: one per CPU that the process may use
+    u64 buffer_bytes = 256u << 20;  // bound of what all connections together hold back
+    u32 closed_records = 16384;     // remembered per thread
+    u32 closed_seconds = 300;       // and for so long
+    u64 udp_sessions = 131072;      // at a time, all threads
+    std::string access_log;         // file; empty: none, "-": standard output
     bool access_log_json = false;
-    u64 spin_ns = 50'000;                // how long a busy loop waits awake; 0: it sleeps at once
-    bool use_bpf = true;                 // sk_lookup program for listeners
+    u64 spin_ns = 50'000;  // how long a busy loop waits awake; 0: it sleeps at once
+    bool use_bpf = true;   // sk_lookup program for listeners
 };
 
 }  // namespace sluice::proxy

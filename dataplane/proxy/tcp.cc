@@ -149,7 +149,8 @@ void Loop::take_header(Connection& c, const Header& header, u32 length) {
     if (recv(c.side[CLIENT].fd, relay_.scratch(), length, 0) != static_cast<ssize_t>(length))
         return close(c, Ending::client_reset, true);
     wheel_.remove(c.timer);
-    const Decision decision = admission_.recheck(arrival_of(c));  // the header may have come with a later turn
+    const Decision decision =
+        admission_.recheck(arrival_of(c));  // the header may have come with a later turn
     if (decision == Decision::unclaimed) return refuse(c, Ending::service_removed);
     if (decision == Decision::denied) return refuse(c, Ending::policy);
     if (!header.local) {
@@ -158,9 +159,11 @@ void Loop::take_header(Connection& c, const Header& header, u32 length) {
         if (admission_.recheck(arrival_of(c)) == Decision::denied) return refuse(c, Ending::policy);
     }
     if (c.send_header == HeaderVersion::v2 && !header.extensions.empty()) {
-        const std::string out = compose_header(HeaderVersion::v2, IPPROTO_TCP, c.client, c.vip, header.extensions);
+        const std::string out =
+            compose_header(HeaderVersion::v2, IPPROTO_TCP, c.client, c.vip, header.extensions);
         c.send_header = HeaderVersion::none;
-        if (!relay_.hold(c.flow[CLIENT], reinterpret_cast<const u8*>(out.data()), static_cast<u32>(out.size())))
+        if (!relay_.hold(c.flow[CLIENT], reinterpret_cast<const u8*>(out.data()),
+                         static_cast<u32>(out.size())))
             return refuse(c, Ending::no_memory);
         choose_and_connect(c);
         return;
@@ -172,7 +175,8 @@ void Loop::take_header(Connection& c, const Header& header, u32 length) {
 void Loop::begin(Connection& c) {
     if (c.send_header != HeaderVersion::none) {
         const std::string out = compose_header(c.send_header, IPPROTO_TCP, c.client, c.vip, {});
-        if (!relay_.hold(c.flow[CLIENT], reinterpret_cast<const u8*>(out.data()), static_cast<u32>(out.size())))
+        if (!relay_.hold(c.flow[CLIENT], reinterpret_cast<const u8*>(out.data()),
+                         static_cast<u32>(out.size())))
             return refuse(c, Ending::no_memory);
         choose_and_connect(c);
         return;
@@ -331,8 +335,8 @@ void Loop::watch(Connection& c, u32 which) {
     if (side.watched && out == side.watches_out) return;
     const u32 events = out ? watch_both : watch_in;
     const Watched kind = which == CLIENT ? Watched::client : Watched::backend;
-    const int error = side.watched ? poller_.change(side.fd, events, &c, kind)
-                                   : poller_.add(side.fd, events, &c, kind);
+    const int error =
+        side.watched ? poller_.change(side.fd, events, &c, kind) : poller_.add(side.fd, events, &c, kind);
     side.watched = true;
     side.watches_out = out;
     if (error != 0) close(c, Ending::no_memory, true);

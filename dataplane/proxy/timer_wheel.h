@@ -51,7 +51,8 @@ public:
         node.previous->next = node.next;
         node.next->previous = node.previous;
         node.next = node.previous = nullptr;
-        if (heads_[node.slot].next == &heads_[node.slot]) used_[node.slot / 64] &= ~(1ULL << (node.slot % 64));
+        if (heads_[node.slot].next == &heads_[node.slot])
+            used_[node.slot / 64] &= ~(1ULL << (node.slot % 64));
     }
 
     // Calls `due` for each node whose time has come, taken off the wheel; the others of the slots passed are

@@ -15,8 +15,8 @@ namespace sluice::proxy {
 
 namespace {
 
-constexpr u32 messages = 16;              // per system call
-constexpr u32 message_bytes = 65536;      // a train that UDP_GRO joined
+constexpr u32 messages = 16;          // per system call
+constexpr u32 message_bytes = 65536;  // a train that UDP_GRO joined
 constexpr u32 control_bytes = 128;
 constexpr u32 rounds_per_event = 8;
 
@@ -46,7 +46,9 @@ void set_segment(msghdr& message, u8* control, u16 segment, u32 length) {
     std::memcpy(CMSG_DATA(c), &segment, sizeof segment);
 }
 
-u64 datagrams_in(u32 length, u16 segment) { return segment == 0 || length == 0 ? 1 : (length + segment - 1) / segment; }
+u64 datagrams_in(u32 length, u16 segment) {
+    return segment == 0 || length == 0 ? 1 : (length + segment - 1) / segment;
+}
 
 }  // namespace
 
@@ -98,8 +100,8 @@ void UdpSessions::from_clients(Listener& listener) {
             const Key key{from_socket_address(b.addresses[i]), listener.at};
             UdpSession* session = find(listener, key);
             if (session != nullptr)
-                forward(*session, memory_.data() + static_cast<size_t>(i) * message_bytes, b.headers[i].msg_len,
-                        segment_of(b.headers[i].msg_hdr));
+                forward(*session, memory_.data() + static_cast<size_t>(i) * message_bytes,
+                        b.headers[i].msg_len, segment_of(b.headers[i].msg_hdr));
         }
         if (got < static_cast<int>(messages)) return;
     }
@@ -116,8 +118,8 @@ UdpSession* UdpSessions::open(Listener& listener, const Key& key) {
     if (service == nullptr) return nullptr;
     ServiceCounters* counters = host_.service_counters(service->id);
     Backend backend;
-    if (decision != Decision::allowed || !admission_.choose(nullptr, 0, backend) || backend.endpoint == key.vip ||
-        !host_.take_session_slot()) {
+    if (decision != Decision::allowed || !admission_.choose(nullptr, 0, backend) ||
+        backend.endpoint == key.vip || !host_.take_session_slot()) {
         counters->datagrams_lost.add(1);
         return nullptr;
     }
@@ -208,7 +210,8 @@ void UdpSessions::from_backend(UdpSession& s, u32 events) {
             set_segment(h, b.controls[i], segment, b.headers[i].msg_len);
             h.msg_flags = 0;
         }
-        const int put = std::max(sendmmsg(s.listener->fd.get(), b.headers, static_cast<u32>(got), MSG_DONTWAIT), 0);
+        const int put =
+            std::max(sendmmsg(s.listener->fd.get(), b.headers, static_cast<u32>(got), MSG_DONTWAIT), 0);
         for (int i = 0; i < got; ++i) {
             if (i >= put) {
                 s.counters->datagrams_lost.add(counts[i]);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // UDP sessions of one loop: a client's datagrams go to the backend of its session, any number of replies come
-// back, silence ends it. A session has a socket of its own, since a reply tells its session by nothing but the
-// port it comes to. Trains of datagrams stay together: received with UDP_GRO, sent with UDP_SEGMENT.
+// back, silence ends it. A session has a socket of its own, since a reply tells its session by nothing but
+// the port it comes to. Trains of datagrams stay together: received with UDP_GRO, sent with UDP_SEGMENT.
 #pragma once
 
 #include <functional>
@@ -37,7 +37,7 @@ struct alignas(8) UdpSession {
     u64 start_ns = 0;
     u64 first_byte_ns = 0;
     u64 last_active_ms = 0;
-    u64 bytes[2] = {};      // from the client, from the backend
+    u64 bytes[2] = {};  // from the client, from the backend
     u64 datagrams[2] = {};
 };
 

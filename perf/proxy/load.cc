@@ -2,13 +2,16 @@
 //
 // Loads a TCP proxy and measures it from outside.
 //
-//   proxy-load serve PORT               answers requests: 8 bytes of header (request size, answer size, big-endian),
-//                                       the request's rest, then the answer; closes after it when bit 31 of the
-//                                       request size is set. Serves until it is killed.
+//   proxy-load serve PORT               answers requests: 8 bytes of header (request size, answer size,
+//   big-endian),
+//                                       the request's rest, then the answer; closes after it when bit 31 of
+//                                       the request size is set. Serves until it is killed.
 //   proxy-load rate ADDRESS PORT SECONDS CONCURRENCY
-//                                       new connections: connect, one request of 64 bytes, answer of 64, close
+//                                       new connections: connect, one request of 64 bytes, answer of 64,
+//                                       close
 //   proxy-load latency ADDRESS PORT SECONDS CONNECTIONS PER_SECOND BYTES
-//                                       open loop: requests are due at fixed times; latency is from the time due
+//                                       open loop: requests are due at fixed times; latency is from the time
+//                                       due
 //   proxy-load idle ADDRESS PORT CONNECTIONS SECONDS
 //                                       opens connections (one exchange each) and holds them
 //
@@ -68,8 +71,8 @@ void watch(int epoll, int fd, u32 events, u64 data) {
 
 struct Exchange {
     u8 header[8];
-    u32 have = 0;      // of the header
-    u32 missing = 0;   // of the request
+    u32 have = 0;     // of the header
+    u32 missing = 0;  // of the request
     u32 answer = 0;
     bool last = false;
 };
@@ -96,7 +99,8 @@ bool serve_one(int fd, Exchange& e, std::vector<u8>& buffer) {
             e.missing -= take;
             at += take;
             if (e.missing > 0) break;
-            if (send(fd, buffer.data(), e.answer, MSG_NOSIGNAL) != static_cast<ssize_t>(e.answer)) return false;
+            if (send(fd, buffer.data(), e.answer, MSG_NOSIGNAL) != static_cast<ssize_t>(e.answer))
+                return false;
             if (e.last) return false;
             e.have = 0;
         }
@@ -112,7 +116,8 @@ int serve(u32 port) {
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_port = htons(static_cast<u16>(port));
-    if (bind(listener, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 || listen(listener, 4096) != 0) fail("listen");
+    if (bind(listener, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 || listen(listener, 4096) != 0)
+        fail("listen");
     const int epoll = epoll_create1(0);
     watch(epoll, listener, EPOLLIN, static_cast<u64>(listener));
     std::vector<Exchange> exchanges(65536);
@@ -156,7 +161,8 @@ int begin_connect(const Target& target) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (fd < 0) fail("socket");
     nodelay(fd);
-    if (connect(fd, reinterpret_cast<const sockaddr*>(&target.address), sizeof target.address) != 0 && errno != EINPROGRESS) {
+    if (connect(fd, reinterpret_cast<const sockaddr*>(&target.address), sizeof target.address) != 0 &&
+        errno != EINPROGRESS) {
         close(fd);
         return -1;
     }
@@ -227,7 +233,8 @@ std::vector<int> open_all(const Target& target, u32 count) {
         const int fd = socket(AF_INET, SOCK_STREAM, 0);
         if (fd < 0) fail("socket");
         nodelay(fd);
-        if (connect(fd, reinterpret_cast<const sockaddr*>(&target.address), sizeof target.address) != 0) fail("connect");
+        if (connect(fd, reinterpret_cast<const sockaddr*>(&target.address), sizeof target.address) != 0)
+            fail("connect");
         u8 bytes[64] = {};
         put_header(bytes, 64, 64);
         if (send(fd, bytes, 64, 0) != 64 || recv(fd, bytes, 64, MSG_WAITALL) != 64) fail("first exchange");
@@ -268,7 +275,8 @@ int latency(const Target& target, double seconds, u32 connections, u32 per_secon
             State& state = states[turn];
             state.due.push_back(next);
             if (state.due.size() > 1) ++late;
-            if (send(fds[turn], request.data(), size, MSG_NOSIGNAL) != static_cast<ssize_t>(size)) fail("send");
+            if (send(fds[turn], request.data(), size, MSG_NOSIGNAL) != static_cast<ssize_t>(size))
+                fail("send");
             turn = (turn + 1) % connections;
             next += period;
         }
@@ -292,9 +300,12 @@ int latency(const Target& target, double seconds, u32 connections, u32 per_secon
         }
     }
     std::sort(samples.begin(), samples.end());
-    std::printf("{\"samples\": %zu, \"late\": %llu, \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f}\n",
-                samples.size(), static_cast<unsigned long long>(late), at_quantile(samples, 0.5), at_quantile(samples, 0.9),
-                at_quantile(samples, 0.99), at_quantile(samples, 0.999), at_quantile(samples, 1));
+    std::printf(
+        "{\"samples\": %zu, \"late\": %llu, \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"p999\": %.1f, "
+        "\"max\": %.1f}\n",
+        samples.size(), static_cast<unsigned long long>(late), at_quantile(samples, 0.5),
+        at_quantile(samples, 0.9), at_quantile(samples, 0.99), at_quantile(samples, 0.999),
+        at_quantile(samples, 1));
     return 0;
 }
 
@@ -317,7 +328,8 @@ int main(int argc, char** argv) {
         return rate(target_of(argv[2], argv[3]), std::stod(words[3]), number(4));
     if (words.size() == 7 && words[0] == "latency")
         return latency(target_of(argv[2], argv[3]), std::stod(words[3]), number(4), number(5), number(6));
-    if (words.size() == 5 && words[0] == "idle") return idle(target_of(argv[2], argv[3]), number(3), std::stod(words[4]));
+    if (words.size() == 5 && words[0] == "idle")
+        return idle(target_of(argv[2], argv[3]), number(3), std::stod(words[4]));
     std::fprintf(stderr, "usage: see the head of perf/proxy/load.cc\n");
     return 2;
 }

@@ -30,7 +30,11 @@ const Endpoint client6 = endpoint("2001:db8::7", 65535);
 const Endpoint vip6 = endpoint("2001:db8:a::10", 1);
 
 std::vector<std::string> good_headers() {
-    const std::string extension("\x05\x00\x03" "abc" "\x04\x00\x00", 9);
+    const std::string extension(
+        "\x05\x00\x03"
+        "abc"
+        "\x04\x00\x00",
+        9);
     std::vector<std::string> out;
     for (const HeaderVersion version : {HeaderVersion::v1, HeaderVersion::v2}) {
         out.push_back(compose_header(version, IPPROTO_TCP, client4, vip4, {}));
@@ -48,8 +52,9 @@ TEST(ProxyHeader, SaysVersion1AsTheSpecificationWritesIt) {
 }
 
 TEST(ProxyHeader, SaysVersion2AsTheSpecificationWritesIt) {
-    const u8 expected[] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a, 0x21, 0x11,
-                           0,    12,   203,  0,    113,  7,    192,  0,    2,    10,   0x10, 0x92, 0x01, 0xbb};
+    const u8 expected[] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49,
+                           0x54, 0x0a, 0x21, 0x11, 0,    12,   203,  0,    113,  7,
+                           192,  0,    2,    10,   0x10, 0x92, 0x01, 0xbb};
     const std::string got = compose_header(HeaderVersion::v2, IPPROTO_TCP, client4, vip4, {});
     EXPECT_EQ(got, std::string(reinterpret_cast<const char*>(expected), sizeof expected));
 }
@@ -85,21 +90,30 @@ TEST(ProxyHeader, TakesConnectionsOfTheSenderItselfForWhatTheyAre) {
 
 TEST(ProxyHeader, RefusesWhatIsNoHeaderAtItsFirstWrongByte) {
     const std::string wrong[] = {
-        "GET / HTTP/1.1\r\n", "PROXX", "PROXY TCP5 1.2.3.4 5.6.7.8 1 2\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n",
-        "PROXY TCP4 1.2.3.4 5.6.7.8 1 2 3\r\n", "PROXY TCP4 1.2.3.256 5.6.7.8 1 2\r\n",
-        "PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 01 2\r\n",
-        "PROXY TCP4 1.2.3.4 5.6.7.8 -1 2\r\n", "PROXY TCP4  1.2.3.4 5.6.7.8 1 2\r\n",
-        "PROXY TCP6 1.2.3.4 5.6.7.8 1 2\r\n", "PROXY TCP4 ::1 ::2 1 2\r\n", "PROXY \r\n",
+        "GET / HTTP/1.1\r\n",
+        "PROXX",
+        "PROXY TCP5 1.2.3.4 5.6.7.8 1 2\r\n",
+        "PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n",
+        "PROXY TCP4 1.2.3.4 5.6.7.8 1 2 3\r\n",
+        "PROXY TCP4 1.2.3.256 5.6.7.8 1 2\r\n",
+        "PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n",
+        "PROXY TCP4 1.2.3.4 5.6.7.8 01 2\r\n",
+        "PROXY TCP4 1.2.3.4 5.6.7.8 -1 2\r\n",
+        "PROXY TCP4  1.2.3.4 5.6.7.8 1 2\r\n",
+        "PROXY TCP6 1.2.3.4 5.6.7.8 1 2\r\n",
+        "PROXY TCP4 ::1 ::2 1 2\r\n",
+        "PROXY \r\n",
         "PROXY " + std::string(200, 'x'),
-        std::string("\r\n\r\n\0\r\nQUIT\n\x31", 13),                               // version 3
-        std::string("\r\n\r\n\0\r\nQUIT\n\x22", 13),                               // command 2
-        std::string("\r\n\r\n\0\r\nQUIT\n\x21\x41", 14),                           // family 4
-        std::string("\r\n\r\n\0\r\nQUIT\n\x21\x13", 14),                           // transport 3
+        std::string("\r\n\r\n\0\r\nQUIT\n\x31", 13),                                     // version 3
+        std::string("\r\n\r\n\0\r\nQUIT\n\x22", 13),                                     // command 2
+        std::string("\r\n\r\n\0\r\nQUIT\n\x21\x41", 14),                                 // family 4
+        std::string("\r\n\r\n\0\r\nQUIT\n\x21\x13", 14),                                 // transport 3
         std::string("\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0b", 16) + std::string(11, 'a'),  // too short for IPv4
         std::string("\r\n\r\n\0\r\nQUIT\n\x21\x21\x00\x0c", 16) + std::string(12, 'a'),  // too short for IPv6
         std::string("\r\n\r\n\0\r\nQUIT\n\x21\x31\x00\x0c", 16) + std::string(12, 'a'),  // unix
-        std::string("\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff", 16),                   // longer than is taken
-        std::string("\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0f", 16) + std::string(12, 'a') + std::string("\x05\x00\x09", 3),
+        std::string("\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff", 16),  // longer than is taken
+        std::string("\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0f", 16) + std::string(12, 'a') +
+            std::string("\x05\x00\x09", 3),
     };
     for (const std::string& bytes : wrong) {
         const HeaderResult got = parse_header(bytes_of(bytes));

@@ -15,7 +15,8 @@ namespace {
 TEST(ProxyBuffers, HaveTheLeastSizeThatTakesTheBytes) {
     MemoryBound bound(1 << 20);
     BufferPool pool(bound);
-    for (const auto& [bytes, size] : {std::pair{1U, 1024U}, {1024U, 1024U}, {1025U, 16384U}, {16385U, 262144U}, {262144U, 262144U}}) {
+    for (const auto& [bytes, size] :
+         {std::pair{1U, 1024U}, {1024U, 1024U}, {1025U, 16384U}, {16385U, 262144U}, {262144U, 262144U}}) {
         Buffer buffer = pool.get(bytes);
         EXPECT_EQ(buffer.size, size);
         EXPECT_TRUE(buffer.empty());
@@ -160,7 +161,8 @@ TEST(ProxyRecords, MakeALineOfTextOrJson) {
 
 TEST(ProxyHistogram, PutsEachTimeIntoTheFirstBucketThatHoldsIt) {
     Histogram histogram;
-    for (const u64 ns : {1ULL, 1000ULL, 1001ULL, 2000ULL, 2001ULL, 4000ULL, 100'000'000'000ULL}) histogram.observe(ns);
+    for (const u64 ns : {1ULL, 1000ULL, 1001ULL, 2000ULL, 2001ULL, 4000ULL, 100'000'000'000ULL})
+        histogram.observe(ns);
     EXPECT_EQ(histogram.bucket(0), 2U);
     EXPECT_EQ(histogram.bucket(1), 2U);
     EXPECT_EQ(histogram.bucket(2), 2U);
