@@ -200,6 +200,31 @@ Json status_json(const Report& report) {
             {"trace_every", report.trace_every}};
 }
 
+Json proxy_json(const ProxyServiceReport& proxy) {
+    Json ended = Json::object();
+    for (const auto& [name, count] : proxy.ended) {
+        if (count != 0) ended[name] = count;
+    }
+    Json backends = Json::array();
+    for (const ProxyBackendReport& backend : proxy.backends) {
+        backends.push_back({{"name", backend.name},
+                            {"connections", backend.connections},
+                            {"failures", backend.failures},
+                            {"bytes_to", backend.bytes_to},
+                            {"bytes_from", backend.bytes_from}});
+    }
+    return {{"opened", proxy.opened},
+            {"open", proxy.open},
+            {"ended", ended},
+            {"retries", proxy.retries},
+            {"bytes_to_backend", proxy.bytes_to_backend},
+            {"bytes_to_client", proxy.bytes_to_client},
+            {"datagrams_to_backend", proxy.datagrams_to_backend},
+            {"datagrams_to_client", proxy.datagrams_to_client},
+            {"datagrams_lost", proxy.datagrams_lost},
+            {"backends", backends}};
+}
+
 Json services_json(const Report& report) {
     Json services = Json::array();
     for (const ServiceReport& service : report.services) {
@@ -220,6 +245,10 @@ Json services_json(const Report& report) {
                             {"mode", service.mode},
                             {"tier", service.tier},
                             {"backends", backends}});
+        if (!report.proxy || service.mode != "proxy") continue;
+        for (const ProxyServiceReport& proxy : report.proxy->services) {
+            if (proxy.name == service.name) services.back()["proxy"] = proxy_json(proxy);
+        }
     }
     return {{"services", services}};
 }

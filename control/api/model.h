@@ -114,6 +114,56 @@ struct FlowTableReport {
     struct worker_counters counters {};  // of all tiers
 };
 
+// Counts by powers of two of microseconds: bucket i has what took up to 2^i us, the last one all above.
+struct HistogramReport {
+    std::vector<u64> buckets;
+    u64 sum_ns = 0;
+};
+
+struct ProxyBackendReport {
+    std::string name;  // "10.0.1.11:8080"
+    u64 connections = 0;
+    u64 failures = 0;  // connects that failed
+    u64 bytes_to = 0;
+    u64 bytes_from = 0;
+};
+
+// A service in mode proxy, as the epoll tier counts it.
+struct ProxyServiceReport {
+    std::string name;
+    u64 opened = 0;
+    u64 open = 0;
+    std::vector<std::pair<std::string, u64>> ended;  // by how
+    u64 retries = 0;
+    u64 bytes_to_backend = 0;
+    u64 bytes_to_client = 0;
+    u64 datagrams_to_backend = 0;
+    u64 datagrams_to_client = 0;
+    u64 datagrams_lost = 0;
+    HistogramReport connect;
+    HistogramReport first_byte;
+    std::vector<ProxyBackendReport> backends;
+};
+
+struct ProxyReport {
+    std::vector<ProxyServiceReport> services;
+    std::vector<u64> cpu_ns;  // of each loop's thread
+    u64 connections = 0;      // open, sessions included
+    u64 listeners = 0;
+    u64 wakes = 0;
+    u64 events = 0;
+    u64 accept_pauses = 0;
+    u64 held_bytes = 0;
+    u64 buffer_bound = 0;
+    u64 high_water = 0;
+    u64 starved = 0;
+    u64 splices = 0;
+    u64 copies = 0;
+    u64 closed_forgotten = 0;
+    u64 log_lines = 0;
+    u64 log_dropped = 0;
+};
+
 struct ConfigReport {
     std::string file;
     u32 generation = 0;
@@ -153,6 +203,7 @@ struct Report {
     KernelReport kernel;
     std::optional<XdpRunStatistics> run;  // while the kernel keeps them
     u32 trace_every = 0;
+    std::optional<ProxyReport> proxy;  // once a service was in mode proxy
 };
 
 struct FlowRequest {

@@ -30,6 +30,8 @@ constexpr u32 least_slots_per_sweep = 4096;
 constexpr auto neighbor_period = 1s;
 constexpr auto tend_period = 1s;
 constexpr auto patience = 10s;
+constexpr auto drain_limit = 25s;  // within the 30 s that orchestrators give
+constexpr auto drain_period = 50ms;
 constexpr auto reload_patience = 60s;
 
 }  // namespace
@@ -65,7 +67,7 @@ Status Daemon::begin() {
     if (!loop) return loop.error();
     loop_ = std::move(*loop);
     const auto on_signal = [this](int signal) {
-        if (signal != SIGHUP) return stop();
+        if (signal != SIGHUP) return drain();
         if (Status status = reload_now(); !status)
             spdlog::error("reload refused: {}", status.error().message);
     };
@@ -173,6 +175,12 @@ Status Daemon::serve() {
     auto metrics = metrics::Server::start(config_.metrics.listen, *this);
     if (!metrics) return metrics.error();
     metrics_ = std::move(*metrics);
+    auto diagnostics =
+        DiagnosticsServer::start(config_.diagnostics.listen, [this] { return running_proxy(); });
+    if (diagnostics)
+        diagnostics_ = std::move(*diagnostics);
+    else
+        spdlog::warn("{}", diagnostics.error().message);
     for (const auto& [name, plan] : plans_) {
         for (const api::TierReport& tier : tiers_->tier_reports(plan)) {
             spdlog::info("interface {}: {} {} {}{}{} (switch: {})", name, tier.tier,
@@ -197,6 +205,23 @@ Status Daemon::run() {
     return status ? detached : status;
 }
 
+// Proxied connections may finish; the node is not ready meanwhile. A second signal ends it at once.
+void Daemon::drain() {
+    if (drain_until_ || proxy_.done()) return stop();
+    drain_until_ = std::chrono::steady_clock::now() + drain_limit;
+    proxy_.drain();
+    spdlog::info("draining: {} proxied connections are open", proxy_.proxy()->connections());
+    auto id = loop_->every(drain_period, [this] {
+        if (proxy_.done() || std::chrono::steady_clock::now() >= *drain_until_) stop();
+    });
+    if (!id) stop();
+}
+
+std::shared_ptr<const proxy::Proxy> Daemon::running_proxy() {
+    auto proxy = on_loop<std::shared_ptr<const proxy::Proxy>>([this] { return proxy_.proxy(); }, patience);
+    return proxy ? *proxy : nullptr;
+}
+
 void Daemon::stop() {
     stopping_ = true;
     loop_->stop();
@@ -205,10 +230,12 @@ void Daemon::stop() {
 Daemon::~Daemon() {
     stopping_ = true;
     // Answers end before what they are about does.
+    diagnostics_.reset();
     api_.reset();
     metrics_.reset();
     trace_reader_.reset();
     sweeper_.reset();
+    proxy_.stop();
     tiers_.reset();
     mirror_.reset();
 }

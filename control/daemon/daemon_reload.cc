@@ -42,6 +42,7 @@ Result<Daemon::Candidate> Daemon::prepare(config::Config config) const {
 }
 
 Status Daemon::apply(Candidate candidate) {
+    if (Status status = proxy_.apply(candidate.config, candidate.snapshot); !status) return status;
     config_ = std::move(candidate.config);
     config_.document.reset();
     plans_ = std::move(candidate.plans);
@@ -100,6 +101,8 @@ Status Daemon::check_unchangeable(const config::Config& next) const {
     if (next.metrics != config_.metrics) return refuse("metrics.listen");
     if (next.workers != config_.workers) return refuse("workers");
     if (next.log.format != config_.log.format) return refuse("log.format");
+    if (next.log.access != config_.log.access) return refuse("log.access");
+    if (next.diagnostics.listen != config_.diagnostics.listen) return refuse("diagnostics.listen");
     return {};
 }
 
@@ -131,7 +134,8 @@ void Daemon::kernel_changed(const netlink::KernelView& before, const netlink::Ke
     if (status && recompile) {
         Result<compile::Snapshot> snapshot =
             compile::compile(config_, compile_environment(ports_, generation_ + 1), &naming_->identities);
-        status = snapshot ? tiers_->publish(*snapshot) : Status{snapshot.error()};
+        status = snapshot ? proxy_.apply(config_, *snapshot) : Status{snapshot.error()};
+        if (status) status = tiers_->publish(*snapshot);
         if (status) {
             generation_ = snapshot->generation;
             take_names(*snapshot);

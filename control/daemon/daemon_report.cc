@@ -71,6 +71,14 @@ void Daemon::report_interfaces(api::Report& report) const {
         for (const config::InterfaceAddress& own : port.addresses) interface.addresses.push_back(own.text());
         if (port.name == port.device) {
             interface.tiers = tiers_->tier_reports(plans_.at(port.name));
+            for (api::TierReport& tier : interface.tiers) {
+                const bool other = tier.tier != tier_name(config::Tier::epoll);
+                if (other || (!tier.reason.empty() && !proxy_.tier_report().active)) continue;
+                const std::string decided = tier.decided;
+                tier = proxy_.tier_report();
+                tier.tier = tier_name(config::Tier::epoll);
+                tier.decided = decided;
+            }
             if (tiers_->pool() != nullptr && port.present)
                 interface.queues = tiers_->pool()->queue_reports(port.port.ifindex);
             interface.dpdk = tiers_->dpdk().device_report(port.name);
@@ -103,7 +111,9 @@ void Daemon::report_services(api::Report& report) const {
         out.protocol = word(service.protocol);
         out.ports = ports_text(service.ports);
         out.mode = word(service.mode);
-        out.tier = service.tier ? tier_name(*service.tier) : "auto";
+        out.tier = service.mode == config::Mode::proxy ? "epoll"
+                   : service.tier                      ? tier_name(*service.tier)
+                                                       : "auto";
         for (const config::Backend& backend : service.backends) {
             const compile::BackendKey key = compile::key_of(service, backend);
             const u32 id = naming_->identities.backends.at(key);
@@ -147,6 +157,7 @@ api::Report Daemon::report_now() {
     for (const auto& [name, plan] : plans_) {
         if (report.not_ready.empty()) report.not_ready = tiers_->unserved(plan);
     }
+    if (drain_until_) report.not_ready = "draining";
     report.ready = report.not_ready.empty();
     report.config = config_report_;
     report.config.file = options_.file;
@@ -163,6 +174,7 @@ api::Report Daemon::report_now() {
         report.workers.push_back(each);
     report.no_workers = report.workers.empty() ? tiers_->no_workers() : "";
     const netlink::MirrorCounters& kernel = mirror_->counters();
+    report.proxy = proxy_.report();
     report.kernel = {kernel.changes, kernel.overruns, kernel.neighbor_requests, kernel.neighbor_failures,
                      kernel.neighbor_requests_lost};
     return report;

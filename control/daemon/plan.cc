@@ -14,9 +14,7 @@ bool requires_it(const config::Interface& interface, config::Requirement require
 
 TierPlan plan_tier(const config::TierDecision& from) {
     TierPlan plan{from.tier, from.decision, false, ""};
-    if (from.tier == config::Tier::epoll)
-        plan.why_not = "not built into this release";
-    else if (from.decision.value == config::Switch::off)
+    if (from.decision.value == config::Switch::off)
         plan.why_not = fmt::format("switched off by the {}", config::text(from.decision.decided_by));
     else
         plan.wanted = true;

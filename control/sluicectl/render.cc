@@ -159,6 +159,24 @@ std::string status_text(const Json& status) {
     return out + workers_text(status);
 }
 
+namespace {
+
+// A proxied service: what its connections moved, not its packets.
+std::string proxy_text(const Json& proxy) {
+    std::string out = fmt::format("  opened {}, open {}, retries {}\n", count_of(proxy, "opened"),
+                                  count_of(proxy, "open"), count_of(proxy, "retries"));
+    out += wrapped(behind("ended: ", counts_line(proxy.at("ended"))), 2);
+    Table table(
+        {{"backend"}, {"connections", true}, {"failed", true}, {"bytes to", true}, {"bytes from", true}});
+    for (const Json& backend : proxy.at("backends")) {
+        table.add({text_of(backend, "name"), count_of(backend, "connections"), count_of(backend, "failures"),
+                   count_of(backend, "bytes_to"), count_of(backend, "bytes_from")});
+    }
+    return table.empty() ? out : out + table.text(2);
+}
+
+}  // namespace
+
 std::string services_text(const Json& services) {
     std::string out;
     for (const Json& service : services.at("services")) {
@@ -167,6 +185,10 @@ std::string services_text(const Json& services) {
                         text_of(service, "protocol"), text_of(service, "vip"), text_of(service, "ports"),
                         text_of(service, "mode"), text_of(service, "tier")),
             0);
+        if (service.contains("proxy")) {
+            out += proxy_text(service.at("proxy"));
+            continue;
+        }
         Table table({{"backend"},
                      {"state"},
                      {"weight", true},

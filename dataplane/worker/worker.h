@@ -298,6 +298,7 @@ void Worker<P>::finish(Frame& frame, const Decision& decision) {
     switch (verdict_of(decision.word)) {
         case VERDICT_FORWARD:
         case VERDICT_REJECT: return transmit(frame, decision);
+        case VERDICT_PROXY:
         case VERDICT_PASS: return pass(frame, decision);
         default: ports_.front().port->release(frame);
     }
