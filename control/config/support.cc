@@ -63,7 +63,6 @@ const std::vector<Limitation>& limitations() {
         {"interfaces[].tiers[]", {"xdp", "af_xdp"}},
         {"interfaces[].require[]", {"xdp_native", "af_xdp", "af_xdp_zero_copy"}},
         {"interfaces[].dpdk", {}},
-        {"workers.numa", {"auto", "false"}},
         {"policy.sets.*.fqdn", {}},
         {"policy.rules[].action", {"allow", "drop", "reject", "rate_limit"}},
         {"policy.rules[].when", {}},

@@ -145,6 +145,10 @@ api::Report Daemon::report_now() {
     report_services(report);
     report_flows(report);
     if (tiers_->pool() != nullptr) report.workers = tiers_->pool()->worker_reports();
+    if (tiers_->pool() != nullptr) {
+        const Placement& placement = tiers_->pool()->placement();
+        report.placement = {placement.plan.numa, placement.plan.numa_reason, placement.lines()};
+    }
     report.no_workers = report.workers.empty() ? tiers_->no_workers() : "";
     const netlink::MirrorCounters& kernel = mirror_->counters();
     report.kernel = {kernel.changes, kernel.overruns, kernel.neighbor_requests, kernel.neighbor_failures,

@@ -25,7 +25,7 @@ using Plans = std::map<std::string, InterfacePlan>;  // by device
 
 class Tiers {
 public:
-    explicit Tiers(netlink::KernelMirror& mirror) : mirror_(mirror) {}
+    Tiers(netlink::KernelMirror& mirror, config::Flag numa) : mirror_(mirror), placement_(numa) {}
 
     // Opens (or adopts) the program's maps, if a plan wants the program. Without them nothing is served: an
     // error only where `require:` says so. Programs that an earlier daemon left where none is wanted are
@@ -74,15 +74,18 @@ private:
                                         const std::vector<PortSetting>& ports);
     void update_workers(const config::Config& config, const Plans& plans,
                         const std::vector<PortSetting>& ports);
-    void start_workers(PoolOptions options);
+    void start_workers(PoolOptions options, const Plans& plans);
     void stop_workers();
     std::vector<XskQueue> usable(const PoolOptions& options);
+    Result<std::unique_ptr<WorkerPool>> make_pool(PoolOptions options);
+    void placed(const Plans& plans);
     Status check_requirements(const Plans& plans) const;
     api::TierReport report_xdp(const Device* device, const InterfacePlan& plan) const;
     api::TierReport report_af_xdp(const Device* device) const;
     const Device* find(const std::string& name) const;
 
     netlink::KernelMirror& mirror_;
+    NodePlacement placement_;
     MapSizes sizes_;
     std::unique_ptr<XdpDataplane> xdp_;
     std::string open_refusal_;
@@ -90,7 +93,8 @@ private:
     std::vector<u8> ports_in_use_;
     std::shared_ptr<const Image> image_;
     std::unique_ptr<WorkerPool> pool_;
-    std::vector<XskQueue> queues_;  // asked for, whether they could be had or not
+    std::vector<std::unique_ptr<IrqAffinity>> interrupts_;  // of devices that the engine alone serves
+    std::vector<XskQueue> queues_;                          // asked for, whether they could be had or not
     std::string no_workers_ = "not started";
 };
 
