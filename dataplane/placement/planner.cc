@@ -102,7 +102,7 @@ u32 Planner::worker_limit() {
     if (!request_.every_worker_on_every_port) return std::max(1U, all);
     if (least->queues < most->queues && cores_.size() > least->queues)
         plan_.notes.push_back(
-            fmt::format("{}: {} queues of {} are all that limits the workers to {}: each sends "
+            fmt::format("{}: {} of {} queues: that limits the workers to {}, since each sends "
                         "by a queue of its own on every port",
                         least->name, least->queues, most->queues, std::max(1U, least->queues)));
     return std::max(1U, least->queues);
@@ -229,9 +229,10 @@ void Planner::explain_port(u32 port) {
     }
     for (auto& [node, queues] : afar) {
         std::sort(queues.begin(), queues.end());
-        plan_.notes.push_back(fmt::format(
-            "{} (node {}): queues {} are served from node {}, distance {} (10 is local)",
-            request_.ports[port].name, *own, cpu_list_text(queues), node, topology_.distance(*own, node)));
+        plan_.notes.push_back(
+            fmt::format("{} (node {}): queue{} {} served from node {}, distance {} (10 is local)",
+                        request_.ports[port].name, *own, queues.size() == 1 ? "" : "s", cpu_list_text(queues),
+                        node, topology_.distance(*own, node)));
     }
 }
 

@@ -121,9 +121,9 @@ TEST(Planner, SocketsOnTwoNodesStateWhatIsServedFromAfar) {
     }
     EXPECT_EQ(plan.worker_of(0, 7), 0U) << "what is not needed for sending stays near";
     EXPECT_EQ(plan.worker_of(1, 7), 3U);
-    EXPECT_TRUE(says(plan, "eth0 (node 0): queues 3-6 are served from node 1, distance 21 (10 is local)"))
+    EXPECT_TRUE(says(plan, "eth0 (node 0): queues 3-6 served from node 1, distance 21 (10 is local)"))
         << all(plan);
-    EXPECT_TRUE(says(plan, "eth1 (node 1): queues 0-2 are served from node 0, distance 21 (10 is local)"))
+    EXPECT_TRUE(says(plan, "eth1 (node 1): queues 0-2 served from node 0, distance 21 (10 is local)"))
         << all(plan);
 }
 
@@ -134,7 +134,7 @@ TEST(Planner, ThePortWithTheFewestQueuesLimitsWorkersThatSendByTheirOwn) {
     const PlacementPlan plan = plan_placement(machine.topology(), sockets(ports));
     ASSERT_EQ(plan.workers.size(), 1U);
     EXPECT_EQ(queues_of(plan, 0, 0), (Numbers{0, 1, 2, 3}));
-    EXPECT_NE(all(plan).find("eth1: 1 queues of 4 are all that limits the workers to 1"), std::string::npos)
+    EXPECT_NE(all(plan).find("eth1: 1 of 4 queues: that limits the workers to 1"), std::string::npos)
         << all(plan);
     EXPECT_EQ(plan_placement(machine.topology(), receivers(ports)).workers.size(), 5U);
 }
@@ -160,7 +160,7 @@ TEST(Planner, ANodeWithoutCoresIsServedFromTheNearest) {
     const PlacementPlan plan = plan_placement(machine.topology(), receivers({{"eth0", 2, 2}}));
     EXPECT_EQ(cores_of(plan), (Numbers{2, 3}));
     EXPECT_TRUE(says(plan, "eth0: node 2 has no core for a worker")) << all(plan);
-    EXPECT_TRUE(says(plan, "eth0 (node 2): queues 0-1 are served from node 1, distance 17 (10 is local)"))
+    EXPECT_TRUE(says(plan, "eth0 (node 2): queues 0-1 served from node 1, distance 17 (10 is local)"))
         << all(plan);
 }
 
@@ -223,7 +223,7 @@ TEST(Planner, ACpusetIsRespected) {
     EXPECT_EQ(plan.workers[0].memory_node, 1U);
     EXPECT_TRUE(says(plan, "cores 0-4,7: left out: this process may not use them (cpuset or affinity)"))
         << all(plan);
-    EXPECT_TRUE(says(plan, "eth0 (node 0): queues 0-3 are served from node 1, distance 21 (10 is local)"));
+    EXPECT_TRUE(says(plan, "eth0 (node 0): queues 0-3 served from node 1, distance 21 (10 is local)"));
 }
 
 TEST(Planner, TheSystemsCoreIsNotANodesOnlyOne) {

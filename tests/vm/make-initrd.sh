@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 tree=$1 output=$2
 modules=(virtio_pci virtio_net 9p 9pnet_virtio overlay e1000e igb igbvf vmxnet3 veth tun vfio-pci vfio_iommu_type1
-    sch_ingress cls_bpf xsk_diag nf_conntrack nf_tables)
+    bridge sch_ingress cls_bpf act_mirred xsk_diag nf_conntrack nf_tables)
 
 [[ -e $tree/lib ]] || ln -s usr/lib "$tree/lib"  # newer packages have /usr merged
 version=$(basename "$tree"/lib/modules/*)
@@ -17,6 +17,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$work"/{bin,proc,sys,dev,mnt,"lib/modules/$version"}
 cp "$(command -v busybox)" "$work/bin/busybox"
 for name in sh mount umount modprobe cat echo mkdir chroot sleep poweroff sed; do ln -s busybox "$work/bin/$name"; done
+ln -s bin "$work/sbin"  # where the kernel looks for modprobe
 
 # A module that a kernel does not have (or has built in) is none of ours: the test that needs it says so.
 for module in "${modules[@]}"; do
