@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "control/daemon/kernel_router.h"
+#include "control/sizing/sizing.h"
 #include "dataplane/base/log.h"
 #include "dataplane/io/af_xdp/xsk_set.h"
 #include "dataplane/placement/huge_pages.h"
@@ -19,9 +20,6 @@ namespace {
 
 // Behind them lie the scratch slots of the XDP program, one per CPU from 0 on.
 constexpr u32 first_scratch = FLOW_SCRATCH / 2;
-constexpr u32 frames_per_queue = 4096;
-constexpr u32 ethernet_overhead = 14 + 8;  // header and two tags
-constexpr u32 headroom_and_tail = 256 + 256;
 
 Polling polling_of(config::Poll poll) {
     switch (poll) {
@@ -87,7 +85,7 @@ UmemOptions WorkerPool::umem_options(size_t queues) const {
     for (const auto& [device, bytes] : options_.mtu) mtu = std::max(mtu, bytes);
     UmemOptions umem;
     umem.frames = frames_per_queue * static_cast<u32>(std::max<size_t>(queues, 1));
-    umem.frame_size = mtu + ethernet_overhead + headroom_and_tail <= 2048 ? 2048 : 4096;
+    umem.frame_size = buffer_bytes(mtu);
     return umem;
 }
 

@@ -48,14 +48,14 @@ class Guest:
     cpus: int = 4
     memory: int = 1024  # MiB per node
     huge_pages: int = 64  # of 2 MiB per node
-    timeout: int = 240  # seconds
+    timeout: int = 330  # seconds
     environment: dict = dataclasses.field(default_factory=dict)
 
     def command(self, results):
         half = self.cpus // 2
         accel = "kvm" if os.environ.get("SLUICE_VM_KVM") else "tcg,thread=multi,tb-size=512"
         line = ["console=ttyS0,115200", "panic=-1", "quiet", "intel_iommu=on", "hugepagesz=2M",
-                f"hugepages=0:{self.huge_pages},1:{self.huge_pages}", "nokaslr", "mitigations=off", "audit=0", "tsc=reliable",
+                f"hugepages=0:{self.huge_pages},1:{self.huge_pages}", "nokaslr", "mitigations=off", "audit=0", "no_timer_check", "tsc=reliable",
                 "clocksource=tsc", "random.trust_cpu=on", f"sluice.run={HERE / self.program}"]
         line += [f"sluice.env.{name}={value}" for name, value in self.environment.items()]
         place = CACHE / self.kernel

@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 tree=$1 output=$2
 modules=(virtio_pci virtio_net 9p 9pnet_virtio overlay e1000e igb igbvf vmxnet3 veth tun vfio-pci vfio_iommu_type1
-    bridge sch_ingress cls_bpf act_mirred xsk_diag nf_conntrack nf_tables)
+    bridge sch_ingress cls_bpf cls_u32 act_mirred xsk_diag nf_conntrack nf_tables)
 
 [[ -e $tree/lib ]] || ln -s usr/lib "$tree/lib"  # newer packages have /usr merged
 version=$(basename "$tree"/lib/modules/*)
