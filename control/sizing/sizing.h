@@ -35,8 +35,8 @@ struct BufferNeed {
     u64 bytes = 0;  // a multiple of 2 MiB
 };
 
-// A line per interface. `facts` is asked for each by its name, for a DPDK port by its device ("0000:3b:00.0"),
-// of which only the node counts.
+// A line per interface. `facts` is asked for each by its name, for a DPDK port by its device
+// ("0000:3b:00.0"), of which only the node counts.
 std::vector<BufferNeed> buffer_needs(const config::Config& config,
                                      const std::function<DeviceFacts(const std::string& device)>& facts);
 
