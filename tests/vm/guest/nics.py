@@ -11,7 +11,7 @@ TREE = pathlib.Path(__file__).resolve().parents[3]
 sys.path += [str(TREE / "tests/scripts"), str(TREE / "tests/e2e"), str(TREE / "tests/vm")]
 RESULTS = pathlib.Path("/run/results")
 NET = pathlib.Path("/sys/class/net")
-DRIVERS = ("virtio_net", "igb", "e1000e", "vmxnet3")
+DRIVERS = ("virtio_net", "igb", "igbvf", "e1000e", "vmxnet3")
 
 
 def run(*command, check=True, **options):
@@ -39,6 +39,10 @@ def pci(name):
     """The PCI device of a NIC, as a path; a virtio device's is one up."""
     device = (NET / name / "device").resolve()
     return device if (device / "numa_node").exists() else device.parent
+
+
+def mac_of(name):
+    return (NET / name / "address").read_text().strip()
 
 
 def node_of(name):
