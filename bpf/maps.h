@@ -168,6 +168,7 @@ SHARED u64 clock_ns(const struct tables* t) { return bpf_ktime_get_ns() + t->nod
 SHARED u32 clock_ticks(const struct tables* t) {
     return (u32)((bpf_ktime_get_coarse_ns() + t->node->clock_offset) >> 20);
 }
+SHARED u8 stamp_of(const struct tables* t, u32 now) { return route_stamp(t->node, now); }
 SHARED u32 punts_of(const struct tables* t) { return t->node->punts; }
 
 SHARED struct port_counters* port_counters_at(const struct tables* t, u32 port) {
@@ -187,26 +188,31 @@ SHARED struct worker_counters* worker_counters_of(const struct tables* t) {
 // The fragments of claimed traffic belong to the engine.
 SHARED u32 fragment_ports(const struct tables* t, struct pipeline_context* c) { return punt(PUNT_FRAGMENT); }
 
-SHARED u32 kernel_route(const struct tables* t, struct packet* p, const struct pipeline_context* c,
+SHARED u32 kernel_route(const struct tables* t, struct packet* p, struct pipeline_context* c,
                         const struct address* to, struct next_hop* hop) {
-    struct bpf_fib_lookup fib = {.ifindex = c->ifindex, .tos = 0};
+    struct bpf_fib_lookup* fib = (struct bpf_fib_lookup*)c->fib;
+    __builtin_memset(fib, 0, sizeof *fib);
+    fib->ifindex = c->ifindex;
     if (address_is_ipv4(to)) {
-        fib.family = 2;  // AF_INET
-        fib.ipv4_src = address_to_ipv4(&c->h.source).raw;
-        fib.ipv4_dst = address_to_ipv4(to).raw;
+        fib->family = 2;  // AF_INET
+        fib->ipv4_src = address_to_ipv4(&c->h.source).raw;
+        fib->ipv4_dst = address_to_ipv4(to).raw;
     } else {
-        fib.family = 10;  // AF_INET6
-        __builtin_memcpy(fib.ipv6_src, &c->h.source, 16);
-        __builtin_memcpy(fib.ipv6_dst, to, 16);
+        fib->family = 10;  // AF_INET6
+        __builtin_memcpy(fib->ipv6_src, &c->h.source, 16);
+        __builtin_memcpy(fib->ipv6_dst, to, 16);
     }
-    long answer = bpf_fib_lookup(p->owner, &fib, sizeof fib, 0);
+    long answer = bpf_fib_lookup(p->owner, fib, sizeof *fib, 0);
     if (answer == BPF_FIB_LKUP_RET_NO_NEIGH) return punt(PUNT_NEIGHBOR);
     if (answer == BPF_FIB_LKUP_RET_FWD_DISABLED || answer == BPF_FIB_LKUP_RET_UNSUPP_LWT)
         return punt(PUNT_ROUTE);
     if (answer != BPF_FIB_LKUP_RET_SUCCESS) return drop(REASON_NO_ROUTE);
-    u32 port = node_port_find(t->node, fib.ifindex, 0);
-    if (!port) return drop(REASON_NO_ROUTE);
-    __builtin_memcpy(hop->mac, fib.dmac, 6);
+    u32 port = node_port_find(t->node, fib->ifindex, 0);
+    if (!port) {  // no interface of ours, or a VLAN device on one: the engine knows, else the host routes
+        if (t->node->punts >> PUNT_ROUTE & 1) return punt(PUNT_ROUTE);
+        return c->mode == MODE_ROUTE ? (u32)VERDICT_PASS : drop(REASON_NO_ROUTE);
+    }
+    __builtin_memcpy(hop->mac, fib->dmac, 6);
     hop->port = (u16)port;
     return 0;
 }
@@ -236,6 +242,7 @@ SHARED bool packet_resize(struct packet* p, int delta) {
 }
 
 SHARED bool packet_sum_is_possible() { return false; }
+SHARED bool packet_split_is_possible() { return false; }
 SHARED u64 packet_sum(const struct packet* p, u32 offset, u32 length) { return 0; }
 SHARED void packet_update_crc32c(const struct packet* p, u32 offset, u32 end, u32 from) {}
 

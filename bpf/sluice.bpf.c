@@ -29,6 +29,7 @@ int sluice_xdp(struct xdp_md* xdp) {
         else
             action = bpf_redirect_map(&egress, out, XDP_DROP);
     } else if (verdict == VERDICT_PUNT || verdict == VERDICT_REJECT) {
+        if (s.context->flags & CONTEXT_METERED) meter_refund_apart(&s);
         action = hand_over(xdp, &s, &word);
     } else if (verdict == VERDICT_DROP) {
         action = XDP_DROP;

@@ -41,6 +41,13 @@ public:
         return std::nullopt;
     }
 
+    // A number as it was kept; false when key or number is taken already.
+    bool adopt(const Key& key, u16 id) {
+        if (ids_.contains(key) || name(id) != nullptr) return false;
+        set(key, id);
+        return true;
+    }
+
     std::optional<u16> find(const Key& key) const {
         const auto at = ids_.find(key);
         return at == ids_.end() ? std::nullopt : std::optional(at->second);

@@ -11,10 +11,12 @@
 #include "control/config/loader.h"
 #include "control/config/support.h"
 #include "control/daemon/flow_list.h"
+#include "control/daemon/kept_names.h"
 #include "control/daemon/nat_ports.h"
 #include "control/daemon/ticks.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
+#include "dataplane/io/xdp/pinned_text.h"
 
 namespace sluice::control {
 
@@ -103,6 +105,7 @@ Status Daemon::open_tiers() {
         spdlog::warn("no interface has the XDP program: every packet passes to the host");
     }
     if (Status status = adopt_numbers(); !status) return status;
+    adopt_names();
     Result<Candidate> candidate = prepare(config_);
     if (!candidate) return candidate.error();
     return apply(std::move(*candidate));
@@ -121,6 +124,25 @@ Status Daemon::adopt_numbers() {
         }
     }
     return {};
+}
+
+// So do services, backends and rules. Without what was kept, the numbers follow the configuration's order.
+void Daemon::adopt_names() {
+    if (!tiers_->is_open() || !tiers_->xdp().maps().adopted()) return;
+    const auto text = read_pinned_text(tiers_->xdp().maps().directory(), kept_names_pin);
+    if (!text || !text->has_value()) {
+        spdlog::warn("names that flows and counters had are not known any more: {}",
+                     text ? "none were kept" : text.error().message);
+        return;
+    }
+    Result<compile::Identities> identities = identities_of(**text);
+    if (!identities) {
+        spdlog::warn("names that flows and counters had cannot be read: {}", identities.error().message);
+        return;
+    }
+    auto naming = std::make_shared<Naming>();
+    naming->identities = std::move(*identities);
+    naming_ = std::move(naming);
 }
 
 Status Daemon::start_timers() {

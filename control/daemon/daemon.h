@@ -74,6 +74,8 @@ private:
     };
     Result<Candidate> prepare(config::Config config) const;
     Status adopt_numbers();
+    void adopt_names();
+    void keep_names(const compile::Snapshot& snapshot) const;
     Status apply(Candidate candidate);
     Status check_unchangeable(const config::Config& next) const;
     Status reload_now();

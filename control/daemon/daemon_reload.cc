@@ -5,8 +5,10 @@
 
 #include "control/config/support.h"
 #include "control/daemon/daemon.h"
+#include "control/daemon/kept_names.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
+#include "dataplane/io/xdp/pinned_text.h"
 
 namespace sluice::control {
 
@@ -46,12 +48,22 @@ Status Daemon::apply(Candidate candidate) {
     numbers_ = std::move(candidate.numbers);
     ports_ = std::move(candidate.ports);
     if (Status status = tiers_->set_ports(ports_); !status) return status;
+    keep_names(candidate.snapshot);
     if (Status status = tiers_->publish(candidate.snapshot); !status) return status;
     generation_ = candidate.snapshot.generation;
     take_names(candidate.snapshot);
     built_ = candidate.snapshot.statistics;
     config_report_.loaded_at = static_cast<double>(wall_ns()) / 1e9;
     return tiers_->bring_up(config_, plans_, ports_);
+}
+
+// Before the snapshot is in force: no flow may have a number whose owner nobody would know.
+void Daemon::keep_names(const compile::Snapshot& snapshot) const {
+    if (!tiers_->is_open()) return;
+    const Status status =
+        write_pinned_text(tiers_->xdp().maps().directory(), kept_names_pin, kept_names(snapshot.identities));
+    if (!status)
+        spdlog::warn("names of flows and counters will not outlive this daemon: {}", status.error().message);
 }
 
 // Flows of backends that have gone end; what takes over a number starts counting from zero.

@@ -7,7 +7,9 @@ u32 KernelRouter::route(const pipeline_context& context, const address& to, next
     const netlink::RouteAnswer answer = reader_.resolve(to, static_cast<u32>(context.q.hash >> 32));
     if (answer.reach == netlink::Reach::no_route) return drop(REASON_NO_ROUTE);
     const u32 port = node_port_find(&node_, answer.device, answer.vlan);
-    if (port == 0) return drop(REASON_NO_ROUTE);  // by an interface that is none of ours, as in the XDP tier
+    // By an interface that is none of ours: what leaves as it came, the host routes; it knows nothing of the
+    // rest.
+    if (port == 0) return context.mode == MODE_ROUTE ? u32{VERDICT_PASS} : drop(REASON_NO_ROUTE);
     if (answer.reach == netlink::Reach::no_neighbor) {
         requests_.ask(answer.ifindex, answer.next_hop);
         return drop(REASON_NO_NEIGHBOR);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "dataplane/worker/split.h"
+
 namespace sluice::replay {
 
 namespace {
@@ -48,13 +50,33 @@ Status Player::play(const CapturedPacket& packet) {
     return {};
 }
 
+void Player::write_pieces(Frame& frame, u32 mtu, u64 time_ns) {
+    Split split(frame, mtu, ++identification_);
+    if (split.count() == 0) return;
+    std::vector<std::vector<u8>> pieces;
+    for (u32 i = 1; i < split.count(); i++) {
+        pieces.emplace_back(mtu + headroom);
+        Frame piece;
+        piece.data = pieces.back().data();
+        split.write(i, piece);
+        pieces.back().resize(static_cast<size_t>(piece.end - piece.data));
+    }
+    split.cut(frame);
+    out_->write({frame.data, frame.end}, time_ns);
+    for (const std::vector<u8>& piece : pieces) out_->write(piece, time_ns);
+}
+
 void Player::end() { node_.engine().flush(now_ns_, *this); }
 
 void Player::settle(Frame& frame, const Decision& decision, const char* tier) {
     const Buffer& buffer = *buffers_[frame.tag];
     const u32 verdict = verdict_of(decision.word);
-    if (out_ != nullptr && (verdict == VERDICT_FORWARD || verdict == VERDICT_REJECT))
-        out_->write({frame.data, frame.end}, buffer.time_ns);
+    if (out_ != nullptr && (verdict == VERDICT_FORWARD || verdict == VERDICT_REJECT)) {
+        if (decision.split != 0)
+            write_pieces(frame, decision.split, buffer.time_ns);
+        else
+            out_->write({frame.data, frame.end}, buffer.time_ns);
+    }
     if (log_ != nullptr) log_->add(buffer.number, decision, tier);
     free_.push_back(frame.tag);
 }

@@ -33,6 +33,7 @@ private:
     };
 
     void settle(Frame& frame, const Decision& decision, const char* tier);
+    void write_pieces(Frame& frame, u32 mtu, u64 time_ns);
     Frame load(const CapturedPacket& packet);
 
     OfflineNode& node_;
@@ -42,6 +43,7 @@ private:
     VerdictLog* log_;
     u64 number_ = 0;
     u64 now_ns_ = 0;
+    u32 identification_ = 0;                        // of the last packet cut into fragments
     std::vector<std::unique_ptr<Buffer>> buffers_;  // Frame::tag is an index
     std::vector<u32> free_;
 };

@@ -47,7 +47,7 @@ Status run(const Options& options) {
     if (!config) return config.error();
     std::unique_ptr<XdpTier> xdp;
     Result<std::unique_ptr<OfflineNode>> node = make_node(*config, options.tier, xdp);
-    if (!node) return node.error().with_context(options.config);
+    if (!node) return node.error();
     const OfflinePorts& ports = (*node)->ports();
     const std::string& name = options.interface.empty() ? ports.names.at(1) : options.interface;
     const auto port = ports.find(name);

@@ -4,7 +4,9 @@
 // worker is a template over its ports, and its loop has no virtual call.
 //
 // Every buffer has one owner at a time. receive() gives frames to the caller; each of them goes back by
-// send() (any port of the same worker, as they share their buffers) or release().
+// send() (any port of the same worker, as they share their buffers) or release(). A port may have
+// `bool allocate(Frame&)`, a free buffer with head room; over those without, a packet that must leave in
+// fragments drops as transmit_full.
 #pragma once
 
 #include <concepts>

@@ -74,16 +74,18 @@ SHARED u32 parse_link(const struct packet* p, struct headers* h) {
     h->vlan_type = ethernet->type.raw;
     h->tags = 0;
     if (UNLIKELY(type == ETHER_VLAN || type == ETHER_QINQ)) {
-        const struct vlan_tag* tag = (const struct vlan_tag*)packet_at(p, offset, 2 * sizeof *tag);
+        const struct vlan_tag* tag = (const struct vlan_tag*)packet_at(p, offset, sizeof *tag);
         if (!tag) return drop(REASON_TRUNCATED);
-        h->vlan = from_be16(tag[0].control);
+        h->vlan = from_be16(tag->control);
         h->tags = 1;
-        type = from_be16(tag[0].type);
+        type = from_be16(tag->type);
         offset += sizeof *tag;
         if (type == ETHER_VLAN || type == ETHER_QINQ) {
-            h->vlan_inner = from_be16(tag[1].control);
+            tag = (const struct vlan_tag*)packet_at(p, offset, sizeof *tag);
+            if (!tag) return drop(REASON_TRUNCATED);
+            h->vlan_inner = from_be16(tag->control);
             h->tags = 2;
-            type = from_be16(tag[1].type);
+            type = from_be16(tag->type);
             offset += sizeof *tag;
         }
     }

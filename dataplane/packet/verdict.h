@@ -48,13 +48,16 @@ SHARED_BEGIN
     ENTRY(NO_ROUTE, "no_route", 0)                         /* no route to the next destination */          \
     ENTRY(NO_NEIGHBOR, "no_neighbor", 0)                   /* next hop's MAC not known yet */              \
     ENTRY(TTL_EXPIRED, "ttl_expired", 1)                   /* and no answer may be sent about it */        \
-    ENTRY(TOO_BIG, "too_big", 1)                           /* over the MTU, and no answer may be sent */   \
+    ENTRY(TOO_BIG, "too_big", 1)                           /* over the MTU, no answer or fragments due */  \
     ENTRY(REJECT_LIMITED, "reject_limited", 1)             /* an answer is due, but over their rate */     \
     ENTRY(NAT_CONFLICT, "nat_conflict", 0)                 /* reply direction is another flow's */         \
     ENTRY(NAT_PORTS_EXHAUSTED, "nat_ports_exhausted", 0)   /* fullnat found no free source port */         \
     ENTRY(FLOW_TABLE_FULL, "flow_table_full", 0)           /* no entry could be claimed */                 \
     ENTRY(FLOW_REPLACED, "flow_replaced", 0)               /* entry changed while the packet used it */    \
     ENTRY(TUNNEL_NESTED, "tunnel_nested", 0)               /* a tunnel in a tunnel: entered once only */   \
+    ENTRY(TUNNEL_CHECKSUM, "tunnel_checksum", 0)           /* outer UDP checksum there and wrong */        \
+    ENTRY(TUNNEL_ECN, "tunnel_ecn", 0)                     /* RFC 6040: CE outside, not-ECT inside */      \
+    ENTRY(SCTP_FRAGMENT, "sctp_fragment", 0)               /* new port, but not all that its CRC covers */ \
     ENTRY(HEADROOM, "headroom", 0)                         /* no room to prepend the outer header */       \
     ENTRY(NO_ENGINE, "no_engine", 0)                       /* needs the engine; no worker has the queue */ \
     ENTRY(TRANSMIT_FULL, "transmit_full", 0)               /* egress ring or device took no more */        \
@@ -77,8 +80,9 @@ SHARED_BEGIN
     ENTRY(NEIGHBOR, "neighbor") /* next hop unresolved: the engine resolves and waits */ \
     ENTRY(SERVICE, "service")   /* the service or interface is served by the engine */   \
     ENTRY(CHECKSUM, "checksum") /* SCTP: a CRC32c over the packet changes */             \
-    ENTRY(ROUTE, "route")       /* kernel FIB cannot be asked from XDP here */           \
-    ENTRY(TUNNEL, "tunnel")     /* addressed to a tunnel endpoint of ours */
+    ENTRY(ROUTE, "route")       /* the kernel's FIB does not tell XDP the way */         \
+    ENTRY(TUNNEL, "tunnel")     /* addressed to a tunnel endpoint of ours */             \
+    ENTRY(TOO_BIG, "too_big")   /* over the MTU, and to be fragmented */
 
 #define SLUICE_ENUM_VERDICT(id, name) VERDICT_##id,
 #define SLUICE_ENUM_REASON(id, name, expected) REASON_##id,

@@ -89,13 +89,13 @@ SHARED bool flow_is_over(const struct pipeline* s) {
                     (c->h.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !(c->h.flags & HEADER_ICMP_ERROR));
 }
 
-// Whether the flow's verdict must be asked for anew: the snapshot changed since, or once a second its alias
-// is looked after. Only the initiator's packets are asked about: the rules speak of them.
+// Whether the flow's verdict must be asked for anew: the snapshot changed since, or with the next hop's age
+// its alias is looked after. Only the initiator's packets are asked about: the rules speak of them.
 SHARED bool flow_is_outdated(const struct pipeline* s) {
     const struct flow* flow = s->ref.flow;
     if (s->ref.at->direction || (s->context->h.flags & HEADER_ICMP_ERROR)) return false;
     if (flow->generation != (u16)s->tables.node->generation) return true;
-    return (flow->flags & FLOW_ALIASED) && flow->hop[0].stamp != route_stamp(s->tables.node, s->context->now);
+    return (flow->flags & FLOW_ALIASED) && flow->hop[0].stamp != stamp_of(&s->tables, s->context->now);
 }
 
 // After query_begin().

@@ -2,6 +2,7 @@
 // The packet pipeline: every stage, in order. Each tier wraps this one function and has one switch over its
 // verdict.
 //
+//   settled    nothing left to decide: forwarded at once                 pipeline/settled.h
 //   parse      malformed: drop; not IP: pass                             packet/parse.h
 //   receive    ingress port; frames for others: pass                     pipeline/receive.h
 //   interest   no address that concerns us: pass                         pipeline/receive.h
@@ -21,7 +22,7 @@
 #ifndef SLUICE_PIPELINE_PIPELINE_H
 #define SLUICE_PIPELINE_PIPELINE_H
 
-#include "dataplane/pipeline/rewrite.h"
+#include "dataplane/pipeline/settled.h"
 
 SHARED_BEGIN
 
@@ -108,7 +109,9 @@ SHARED u32 pipeline_second(struct pipeline* s) {
 }
 
 SHARED u32 pipeline_run(struct pipeline* s) {
-    u32 word = pipeline_first(s);
+    u32 word = stage_settled(s);
+    if (LIKELY(word)) return word;
+    word = pipeline_first(s);
     if (!word) word = pipeline_second(s);
     return word;
 }

@@ -60,7 +60,9 @@ SHARED u64 policy_and(const struct pipeline* s, u32 index) {
         if (i >= *(const volatile u32*)&c->policy_row_count) break;
         const struct image_line* line = image_line_at(&s->tables, c->policy_rows[i] + index / 8);
         if (!line) return 0;
-        all &= line->word[index & 7];
+        u32 word = index;
+        OPAQUE(word);  // or the mask goes, and kernels before 6.8 have lost the bound of what was spilled
+        all &= line->word[word & 7];
     }
     return all;
 }
@@ -178,18 +180,39 @@ SHARED u64* meter_of_source(struct pipeline* s, const struct address* source, u3
     return &meter->time;
 }
 
+SHARED u64* meter_of(struct pipeline* s, const struct image_rule* rule) {
+    return rule->flags & RULE_METER_SOURCE ? meter_of_source(s, &s->context->h.source, rule->id)
+                                           : meter_at(&s->tables, rule->id);
+}
+
+SHARED u64 meter_cost(const struct pipeline* s, const struct image_rule* rule) {
+    return rule->cost * (rule->flags & RULE_METER_BYTES ? s->context->length : 1) >> 8;
+}
+
 SHARED u32 stage_meter(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     if (LIKELY(!c->meter)) return 0;
     const struct image_rule* rule = rule_record(s, c->meter);
     if (!rule || !(rule->flags & RULE_METER)) return 0;
-    u64 cost = rule->cost * (rule->flags & RULE_METER_BYTES ? c->length : 1) >> 8;
+    u64 cost = meter_cost(s, rule);
     u64 burst = rule->burst;
-    u64* time = rule->flags & RULE_METER_SOURCE ? meter_of_source(s, &c->h.source, rule->id)
-                                                : meter_at(&s->tables, rule->id);
+    u64* time = meter_of(s, rule);
     if (time && !meter_step(time, clock_ns(&s->tables), cost, burst)) return drop(REASON_RATE_LIMITED);
+    c->flags |= CONTEXT_METERED;
     return 0;
 }
+
+// Gives back what stage_meter() took from a packet that will go through it once more: one that is punted, or
+// waits.
+SHARED u32 meter_refund(struct pipeline* s) {
+    const struct image_rule* rule = rule_record(s, s->context->meter);
+    if (!rule || !(rule->flags & RULE_METER)) return 0;
+    u64* time = meter_of(s, rule);
+    if (time) __sync_fetch_and_sub(time, meter_cost(s, rule));
+    return 0;
+}
+
+STAGE_APART(meter_refund)
 
 SHARED_END
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// Stage route: time to live, next hop, MTU. The next hop is kept in the flow and asked for anew once a
-// second, or as soon as the control side reports that the kernel's routes or neighbours changed.
+// Stage route: time to live, next hop, MTU. The next hop is kept in the flow and asked for anew when its stamp
+// is old (tables/node.h), that is as soon as the control side reports that the kernel's routes or neighbours
+// changed, or after some seconds.
 #ifndef SLUICE_PIPELINE_ROUTE_H
 #define SLUICE_PIPELINE_ROUTE_H
 
@@ -8,7 +9,7 @@
 
 SHARED_BEGIN
 
-enum { IPV4_OVERHEAD = 20, IPV6_OVERHEAD = 40, UDP_OVERHEAD = 8 };
+enum { IPV4_OVERHEAD = 20, IPV6_OVERHEAD = 40, UDP_OVERHEAD = 8, IPV6_LEAST_MTU = 1280 };
 
 SHARED u64 hop_word(const struct flow_hop* hop) {
     u64 word;
@@ -96,19 +97,34 @@ SHARED u32 encapsulation_overhead(const struct pipeline_context* c, const struct
 
 SHARED bool mode_routes(u8 mode) { return mode == MODE_ROUTE || mode == MODE_NAT || mode == MODE_FULLNAT; }
 
+// Whether a packet of SIZE bytes that does not fit may leave in fragments. Without DF it may, in a tunnel's
+// outer header, so that the inner packet stays whole (RFC 2003, 3.1; RFC 4459, 3.2); IPv6 in a tunnel when
+// its sender cannot be told to send less (RFC 2473, 7.1).
+SHARED bool route_may_split(const struct pipeline_context* c, u32 size, u32 overhead) {
+    if (!overhead) return !(c->h.flags & (HEADER_DONT_FRAGMENT | HEADER_IP_OPTIONS));
+    if (c->h.family == 6) return size <= IPV6_LEAST_MTU;
+    return !(c->h.flags & HEADER_DONT_FRAGMENT);
+}
+
 SHARED u32 route_check_size(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     u32 mtu = port_of(s, c->hop.port)->mtu;
     u32 overhead = encapsulation_overhead(c, s->ref.flow);
-    if (LIKELY(c->h.end - c->h.l3 + overhead <= mtu)) return 0;
+    u32 size = c->h.end - c->h.l3;
+    if (LIKELY(size + overhead <= mtu)) return 0;
     c->limit = mtu - overhead;
-    return c->h.flags & HEADER_DONT_FRAGMENT ? reject(ANSWER_TOO_BIG) : drop(REASON_TOO_BIG);
+    if (!route_may_split(c, size, overhead))
+        return c->h.flags & HEADER_DONT_FRAGMENT ? reject(ANSWER_TOO_BIG) : drop(REASON_TOO_BIG);
+    if (!packet_split_is_possible())
+        return may_punt(s, PUNT_TOO_BIG) ? punt(PUNT_TOO_BIG) : drop(REASON_TOO_BIG);
+    c->flags |= CONTEXT_SPLIT;
+    return 0;
 }
 
 SHARED u32 stage_route(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     struct flow_hop* slot = &s->ref.flow->hop[c->direction & 1];
-    u8 stamp = route_stamp(s->tables.node, c->now);
+    u8 stamp = stamp_of(&s->tables, c->now);
     if (UNLIKELY(c->h.ttl <= 1 && mode_routes(c->mode))) return reject(ANSWER_TTL_EXCEEDED);
     u64 word = hop_word(slot);
     if (LIKELY(word >> 56 == stamp)) {

@@ -34,25 +34,35 @@ SHARED void count_pair(struct pair_counters* pair, u32 length) {
     pair->bytes += length;
 }
 
+// What every packet of a flow leaves behind, whatever its state. INDEX: of the flow's slot.
+SHARED void track_packet(const struct tables* t, struct flow* flow, u32 index, u32 direction, u32 length,
+                         u32 now) {
+    if (flow->last_seen != now) flow->last_seen = now;
+    struct flow_counters* counters = flow_counters_at(t, index);
+    if (!counters) return;
+    u32 packets = counters->packets[direction & 1];
+    counters->packets[direction & 1] = packets + (packets != 0xffffffff);
+    counters->bytes[direction & 1] += length;
+}
+
+// BACKEND: id + 1; 0: none.
+SHARED void track_backend(const struct tables* t, u32 backend, u32 direction, u32 length) {
+    if (!backend) return;
+    struct backend_counters* counters = backend_counters_at(t, backend - 1);
+    if (counters) count_pair(direction & 1 ? &counters->from : &counters->to, length);
+}
+
 SHARED u32 stage_track(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     struct flow* flow = s->ref.flow;
     u32 direction = c->direction & 1;
     if (!flow) return drop(REASON_FLOW_REPLACED);
-    if (c->backend) {
-        struct backend_counters* backend = backend_counters_at(&s->tables, c->backend - 1);
-        if (backend) count_pair(direction ? &backend->from : &backend->to, c->length);
-    }
+    track_backend(&s->tables, c->backend, direction, c->length);
     if (UNLIKELY(c->flags & CONTEXT_STATELESS)) return 0;
     if (UNLIKELY(c->h.flags & HEADER_ICMP_ERROR)) return 0;
     if (c->h.protocol == PROTOCOL_TCP) track_tcp(flow, c->h.tcp_flags, direction);
-    if (flow->last_seen != c->now) flow->last_seen = c->now;
     if (UNLIKELY(direction && !(flow->flags & FLOW_REPLIED))) flow->flags |= FLOW_REPLIED;
-    struct flow_counters* counters = flow_counters_at(&s->tables, s->ref.at->index);
-    if (!counters) return 0;
-    u32 packets = counters->packets[direction];
-    counters->packets[direction] = packets + (packets != 0xffffffff);
-    counters->bytes[direction] += c->length;
+    track_packet(&s->tables, flow, s->ref.at->index, direction, c->length, c->now);
     return 0;
 }
 

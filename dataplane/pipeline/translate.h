@@ -156,10 +156,19 @@ SHARED u32 translate_error(struct pipeline* s) {
 
 STAGE_APART(translate_error)
 
+// What a new port does to the CRC32c depends on all that follows it, and a fragment has not got all. New
+// addresses do nothing: SCTP has no pseudo-header (RFC 9260, 6.8).
+SHARED bool sctp_is_cut(const struct headers* h, const struct translation* to) {
+    return h->protocol == PROTOCOL_SCTP && (h->flags & (HEADER_FIRST_FRAGMENT | HEADER_LATER_FRAGMENT)) &&
+           (h->source_port != to->source_port || h->destination_port != to->destination_port);
+}
+
 SHARED u32 translate(struct pipeline* s) {
     struct translation to;
     if (UNLIKELY(s->context->h.flags & HEADER_ICMP_ERROR)) return translate_error_apart(s);
     if (!translation_of(s, &to)) return drop(REASON_FLOW_REPLACED);
+    if (packet_sum_is_possible() && UNLIKELY(sctp_is_cut(&s->context->h, &to)))
+        return drop(REASON_SCTP_FRAGMENT);
     return translate_packet(s, &to);
 }
 

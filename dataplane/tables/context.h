@@ -30,13 +30,25 @@ enum context_flags {
     CONTEXT_TRANSLATED = 4,    // the query's source is the VIP that the reply's backend stands for
     CONTEXT_DECAPSULATED = 8,  // came out of a tunnel: entered once
     CONTEXT_STATELESS = 16,    // no entry of its own: served by the scratch slot
-    CONTEXT_ECHO = 32          // an echo request to a VIP, to be answered
+    CONTEXT_ECHO = 32,         // an echo request to a VIP, to be answered
+    CONTEXT_METERED = 64,      // charged to the meter of rule `meter`
+    CONTEXT_SPLIT = 128        // leaves in fragments, by the MTU of the egress port
+};
+
+// What one step of the short way (pipeline/settled.h) leaves to the next.
+struct settled {
+    u64 source;  // endpoint words, as in struct flow_query
+    u64 destination;
+    u64 hash;
+    u32 port;   // ingress
+    u32 index;  // of the flow's slot
 };
 
 struct pipeline_context {
     struct headers h;
     struct flow_query q;
     struct flow_query alias_q;
+    struct settled settled;
     u32 now;         // ticks
     u32 length;      // bytes received
     u32 ifindex;     // device it came from
@@ -62,6 +74,7 @@ struct pipeline_context {
     u32 policy_rows[POLICY_DIMENSIONS];  // first lines of the rows that the packet's fields select
     u32 policy_row_count;
     u32 forgotten;  // see forget() in bpf/maps.h
+    u64 fib[8];     // struct bpf_fib_lookup, off the program's small stack
     struct next_hop hop;
     // The chosen backend, of a new flow
     struct address backend_address;

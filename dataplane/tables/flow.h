@@ -168,7 +168,8 @@ SHARED u64 flow_tag_match(u64 tags, u8 tag) {
     return ~(((x & 0x7f7f7f7f7f7f7f7fULL) + 0x7f7f7f7f7f7f7f7fULL) | x | 0x7f7f7f7f7f7f7f7fULL);
 }
 
-// Slot of the lowest match in a word of flow_tag_match(); a multiply, since BPF cannot count trailing zeros.
+// Slot of the lowest match in a word of flow_tag_match(), 0 when there is none; a multiply, since BPF cannot
+// count trailing zeros.
 SHARED u32 flow_match_slot(u64 match) {
     return (u32)((((match & (~match + 1)) >> 7) * 0x0001020304050607ULL) >> 56);
 }

@@ -56,6 +56,7 @@ struct tables {
     Surroundings* surroundings;
     u64 now_ns;  // CLOCK_MONOTONIC, taken once per batch
     u32 now;     // the same in ticks
+    u8 stamp;    // route_stamp() of the batch
     u32 punts;   // bit per punt_kind handed to somebody else; the engine itself: 0
 };
 
@@ -79,6 +80,7 @@ SHARED struct source_meter_bucket* source_meters_at(const struct tables* t, u32 
 }
 SHARED u64 clock_ns(const struct tables* t) { return t->now_ns; }
 SHARED u32 clock_ticks(const struct tables* t) { return t->now; }
+SHARED u8 stamp_of(const struct tables* t, u32) { return t->stamp; }
 SHARED u32 punts_of(const struct tables* t) { return t->punts; }
 
 SHARED struct port_counters* port_counters_at(const struct tables* t, u32 port) {
@@ -118,6 +120,10 @@ SHARED bool packet_resize(struct packet* p, int delta) {
 // Whether sums over whole packets can be taken here; the XDP program leaves them to the engine
 // (PUNT_CHECKSUM).
 SHARED bool packet_sum_is_possible() { return true; }
+
+// Whether a packet over the MTU can leave in fragments from here; the XDP program leaves it to the engine
+// (PUNT_TOO_BIG).
+SHARED bool packet_split_is_possible() { return true; }
 
 // One's-complement sum of LENGTH bytes at OFFSET.
 u64 packet_sum(const struct packet* p, u32 offset, u32 length);

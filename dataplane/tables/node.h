@@ -14,7 +14,7 @@ enum {
     NODE_PORTS = 64,        // logical interfaces: devices and their VLAN sub-interfaces; 0 stands for none
     NODE_SLOTS = 256,       // hash slots for (device, VLAN) -> port
     INTEREST_BITS = 65536,  // per direction
-    LAYOUT_VERSION = 1      // of everything that outlives a daemon under bpffs
+    LAYOUT_VERSION = 2      // of everything that outlives a daemon under bpffs
 };
 
 enum node_port_flags {
@@ -66,7 +66,7 @@ struct node_state {
     u32 source_mask;      // per-source meters: number of buckets - 1
     u32 nat_port_first;   // fullnat source ports, host order, inclusive
     u32 nat_port_count;
-    u32 reserved;
+    u32 long_way;              // 1: no packet takes the short way (pipeline/settled.h); for tests
     u32 timeout[STATE_COUNT];  // ticks, by flow_state
     struct node_slot slots[NODE_SLOTS];
     struct node_port ports[NODE_PORTS];
@@ -108,10 +108,11 @@ SHARED u32 node_port_find(const struct node_state* node, u32 ifindex, u32 vlan) 
     return slot->port;
 }
 
-// Changes once a second and with every change of the kernel's routes: a next hop resolved under another stamp
-// is asked for anew. Never 0.
+// Changes every 8.6 s and with every change of the kernel's routes: a next hop resolved under another stamp
+// is asked for anew. The clock matters only while no control side watches the kernel; it is slow, since with
+// ten million flows every tick costs ten million questions. Never 0.
 SHARED u8 route_stamp(const struct node_state* node, u32 now) {
-    return (u8)(1 + ((now >> 10) + node->route_epoch * 7) % 255);
+    return (u8)(1 + ((now >> 13) + node->route_epoch * 7) % 255);
 }
 
 SHARED_END

@@ -11,7 +11,7 @@ namespace sluice {
 
 namespace {
 
-enum { QUOTE_MAX_IPV4 = 576, QUOTE_MAX_IPV6 = 1280, ANSWER_TTL = 64, IPV6_LEAST_MTU = 1280 };
+enum { QUOTE_MAX_IPV4 = 576, QUOTE_MAX_IPV6 = 1280, ANSWER_TTL = 64 };
 
 u32 refusal(u32 answer) {
     if (answer == ANSWER_TTL_EXCEEDED) return drop(REASON_TTL_EXPIRED);

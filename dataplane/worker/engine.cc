@@ -3,6 +3,7 @@
 
 #include "dataplane/worker/answers.h"
 #include "dataplane/worker/decapsulate.h"
+#include "dataplane/worker/engine_settled.h"
 #include "dataplane/worker/engine_waiting.h"
 #include "dataplane/worker/fragments.h"
 
@@ -11,8 +12,7 @@ namespace sluice {
 namespace {
 
 constexpr u32 waits = VERDICT_WAIT;
-constexpr size_t cache_line = 64;
-constexpr size_t headers_ahead = 8;  // frames whose first line is asked for before they are parsed
+constexpr size_t headers_ahead = 12;  // frames whose first line is asked for before they are parsed
 
 u32 ticks_of(u64 ns) { return static_cast<u32>(ns >> 20); }
 
@@ -45,13 +45,6 @@ struct Engine::State final : Surroundings {
 
     void first_pass(Slot& slot, Frame& frame);
     u32 first_pass_inside(Slot& slot, const Frame& frame);
-    // Inlined by force: GCC 12 takes a function that only prefetches for one without effect and drops its
-    // calls.
-    [[gnu::always_inline]] inline void prefetch_tags(const Slot& slot) const;
-    [[gnu::always_inline]] inline void prefetch_flow(const Slot& slot) const;
-    [[gnu::always_inline]] inline void prefetch_claim(u64 hash) const;
-    [[gnu::always_inline]] inline void prefetch_counters(u32 index) const;
-    [[gnu::always_inline]] inline void prefetch_addresses(u32 index) const;
     void third_pass(Slot& slot, Frame& frame);
     void hold(Slot& slot, const Frame& frame, const WaitingFrame* before);
     void uncount_rule() const;
@@ -59,6 +52,7 @@ struct Engine::State final : Surroundings {
 
     struct pipeline s {};
     std::array<Slot, batch_size> slots;
+    SettledBatch settled;
     Router& router;
     EngineOptions options;
     FragmentTable fragments;
@@ -110,71 +104,11 @@ void Engine::State::first_pass(Slot& slot, Frame& frame) {
 // Of the packet inside a tunnel's. Counted as it was received, outer headers included.
 __attribute__((noinline)) u32 Engine::State::first_pass_inside(Slot& slot, const Frame& frame) {
     const u32 length = slot.context.length;
-    if (!decapsulate(s, slot.undo)) return VERDICT_PASS;
+    const u32 word = decapsulate(s, slot.undo);
+    if (word != 0) return word;
     pipeline_begin(&s, frame.ifindex, CONTEXT_DECAPSULATED);
     slot.context.length = length;
     return pipeline_first(&s);
-}
-
-void Engine::State::prefetch_tags(const Slot& slot) const {
-    const u64 hash = slot.context.q.hash;
-    const u32 mask = s.tables.node->flow_bucket_mask;
-    __builtin_prefetch(flow_tags_at(&s.tables, flow_bucket_first(hash, mask)));
-    __builtin_prefetch(flow_tags_at(&s.tables, flow_bucket_second(hash, mask)));
-}
-
-// Every fourth entry lies across two lines.
-void Engine::State::prefetch_counters(u32 index) const {
-    const flow_counters* counters = flow_counters_at(&s.tables, index);
-    __builtin_prefetch(counters, 1);
-    __builtin_prefetch(reinterpret_cast<const u8*>(counters + 1) - 1, 1);
-}
-
-// Every second one does.
-void Engine::State::prefetch_addresses(u32 index) const {
-    const flow_addresses* addresses = flow_addresses_at(&s.tables, index);
-    __builtin_prefetch(addresses);
-    __builtin_prefetch(reinterpret_cast<const u8*>(addresses + 1) - 1);
-}
-
-// What flow_claim() will read for a new flow: the free slot, or all of a full bucket to choose from.
-void Engine::State::prefetch_claim(u64 hash) const {
-    const u32 mask = s.tables.node->flow_bucket_mask;
-    u32 bucket = flow_bucket_first(hash, mask);
-    const u32 second = flow_bucket_second(hash, mask);
-    u64 empty = flow_tag_match(*flow_tags_at(&s.tables, bucket), 0);
-    const u64 second_empty = flow_tag_match(*flow_tags_at(&s.tables, second), 0);
-    if (flow_match_count(second_empty) > flow_match_count(empty)) {
-        bucket = second;
-        empty = second_empty;
-    }
-    const u32 first = bucket * FLOW_BUCKET_SLOTS;
-    if (empty != 0) {
-        const u32 index = first + flow_match_slot(empty);
-        __builtin_prefetch(flow_at(&s.tables, index), 1);
-        prefetch_counters(index);
-        return;
-    }
-    for (u32 i = 0; i < FLOW_BUCKET_SLOTS; i++) __builtin_prefetch(flow_at(&s.tables, first + i), 1);
-    const auto* counters = reinterpret_cast<const u8*>(flow_counters_at(&s.tables, first));
-    for (size_t at = 0; at < FLOW_BUCKET_SLOTS * sizeof(flow_counters); at += cache_line)
-        __builtin_prefetch(counters + at, 1);
-}
-
-void Engine::State::prefetch_flow(const Slot& slot) const {
-    const u64 hash = slot.context.q.hash;
-    const u32 mask = s.tables.node->flow_bucket_mask;
-    u32 bucket = flow_bucket_first(hash, mask);
-    u64 match = flow_tag_match(*flow_tags_at(&s.tables, bucket), flow_tag(hash));
-    if (match == 0) {
-        bucket = flow_bucket_second(hash, mask);
-        match = flow_tag_match(*flow_tags_at(&s.tables, bucket), flow_tag(hash));
-        if (match == 0) return prefetch_claim(hash);
-    }
-    const u32 index = bucket * FLOW_BUCKET_SLOTS + flow_match_slot(match);
-    __builtin_prefetch(flow_at(&s.tables, index));
-    prefetch_counters(index);
-    if (slot.context.h.family == 6) prefetch_addresses(index);
 }
 
 void Engine::State::third_pass(Slot& slot, Frame& frame) {
@@ -189,6 +123,7 @@ void Engine::State::third_pass(Slot& slot, Frame& frame) {
     }
     if (word == drop(REASON_NO_NEIGHBOR) && neighbor_room.capacity() != 0) [[unlikely]] {
         uncount_rule();
+        if (slot.context.flags & CONTEXT_METERED) meter_refund(&s);
         slot.key = key;
         word = verdict_word(VERDICT_WAIT, REASON_NO_NEIGHBOR);
     }
@@ -247,6 +182,8 @@ Engine::~Engine() = default;
 
 size_t Engine::waiting() const { return state_->fragment_room.size() + state_->neighbor_room.size(); }
 
+u64 Engine::settled_packets() const { return state_->settled.total(); }
+
 void Engine::enter(u64 now_ns) {
     epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
     const image_line* image = image_.load(std::memory_order_seq_cst);
@@ -255,6 +192,7 @@ void Engine::enter(u64 now_ns) {
     tables.image_lines = image != nullptr ? reinterpret_cast<const image_header*>(image)->lines : 0;
     tables.now_ns = now_ns;
     tables.now = ticks_of(now_ns);
+    tables.stamp = route_stamp(tables.node, tables.now);
     state_->current_epoch = LOAD_ACQUIRE(&tables.node->route_epoch);
 }
 
@@ -263,27 +201,47 @@ void Engine::leave() { epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, 
 void Engine::process(std::span<Frame> batch) {
     State& state = *state_;
     const size_t count = batch.size();
+    const bool settle = !state.again && state.s.tables.node->long_way == 0;
+    pipeline own = state.s;  // see engine_settled.h
+    state.settled.begin();
     for (size_t i = 0; i < std::min(count, headers_ahead); i++) __builtin_prefetch(batch[i].data);
     for (size_t i = 0; i < count; i++) {
         if (i + headers_ahead < count) __builtin_prefetch(batch[i + headers_ahead].data);
+        if (settle && state.settled.read(own, i, batch[i])) continue;
         state.first_pass(state.slots[i], batch[i]);
-        if (state.slots[i].word == 0) state.prefetch_tags(state.slots[i]);
+        if (state.slots[i].word == 0) prefetch_tags(own.tables, state.slots[i].context.q.hash);
     }
     for (size_t i = 0; i < count; i++) {
-        if (state.slots[i].word == 0) state.prefetch_flow(state.slots[i]);
+        const Slot& slot = state.slots[i];
+        if (settle && state.settled.on(i)) {
+            if (state.settled.find(own, i)) continue;
+            state.first_pass(state.slots[i], batch[i]);
+        }
+        if (slot.word == 0) prefetch_flow(own.tables, slot.context.q.hash, slot.context.h.family == 6);
     }
     for (size_t i = 0; i < count; i++) {
-        Slot& slot = state.slots[i];
-        const WaitingFrame* before = state.again ? &state.taken[i] : nullptr;
-        state.third_pass(slot, batch[i]);
-        if (verdict_of(slot.word) == VERDICT_WAIT) [[unlikely]]
-            state.hold(slot, batch[i], before);
-        if (verdict_of(slot.word) != VERDICT_WAIT) state.count(slot, before);
-        const pipeline_context& c = slot.context;
-        const u32 length = before != nullptr ? before->length : c.length;
-        decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule, length};
+        if (settle && state.settled.on(i)) {
+            if (state.settled.forward(own, i, batch[i], decisions_[i])) continue;
+            state.first_pass(state.slots[i], batch[i]);
+        }
+        process_one(i, batch[i]);
     }
+    state.settled.count(own.tables);
     released_ = state.released;
+}
+
+void Engine::process_one(size_t i, Frame& frame) {
+    State& state = *state_;
+    Slot& slot = state.slots[i];
+    const WaitingFrame* before = state.again ? &state.taken[i] : nullptr;
+    state.third_pass(slot, frame);
+    if (verdict_of(slot.word) == VERDICT_WAIT) [[unlikely]]
+        state.hold(slot, frame, before);
+    if (verdict_of(slot.word) != VERDICT_WAIT) state.count(slot, before);
+    const pipeline_context& c = slot.context;
+    const u32 length = before != nullptr ? before->length : c.length;
+    const u32 split = c.flags & CONTEXT_SPLIT ? port_of(&state.s, c.hop.port)->mtu : 0;
+    decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule, length, split};
 }
 
 size_t Engine::process_due() {
@@ -322,7 +280,7 @@ size_t Engine::give_up() {
     for (size_t i = 0; i < count; i++) {
         const WaitingFrame& frame = state.taken[i];
         state.due_frames[i] = frame.frame;
-        decisions_[i] = {word, frame.port, 0, 0, 0, 0, frame.length};
+        decisions_[i] = {word, frame.port, 0, 0, 0, 0, frame.length, 0};
         count_verdict(port_counters_at(&state.s.tables, frame.port % NODE_PORTS), word, frame.length);
     }
     return count;

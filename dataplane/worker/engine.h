@@ -28,14 +28,15 @@ struct Decision {
     u32 backend = 0;  // id + 1; 0: none
     u32 rule = 0;     // position + 1; 0: the default
     u32 length = 0;   // bytes as received
+    u32 split = 0;    // FORWARD: the MTU that its IP packet must be cut to (split.h); 0: it fits
 };
 
 // Next hops by the kernel's routes and neighbours.
 struct Router {
     virtual ~Router() = default;
-    // 0 with `hop` filled in, or drop(REASON_NO_ROUTE), or drop(REASON_NO_NEIGHBOR) once resolution has been
-    // asked for. Called on the packet path: must not block. node_state.route_epoch grows when the answer may
-    // have changed.
+    // 0 with `hop` filled in, PASS where the host is to route the packet as it is, or drop(REASON_NO_ROUTE),
+    // or drop(REASON_NO_NEIGHBOR) once resolution has been asked for. Called on the packet path: must not
+    // block. node_state.route_epoch grows when the answer may have changed.
     virtual u32 route(const pipeline_context& context, const address& to, next_hop& hop) = 0;
 };
 
@@ -99,7 +100,8 @@ public:
         leave();
     }
 
-    size_t waiting() const;  // frames received and not finished
+    u64 settled_packets() const;  // packets forwarded the short way (pipeline/settled.h), since the start
+    size_t waiting() const;       // frames received and not finished
 
     // Any thread. The engine uses `image` from its next batch on; `lines` must be its header's count. Until
     // passed(epoch()) the batch under way may use the one before. Write node_state.generation only after
@@ -114,6 +116,7 @@ private:
     void enter(u64 now_ns);
     void leave();
     void process(std::span<Frame> batch);  // fills decisions_
+    void process_one(size_t i, Frame& frame);
     // Takes up to a batch of frames whose wait is over out of the waiting rooms, processes them. Returns how
     // many lie in due() with their decisions.
     size_t process_due();

@@ -18,6 +18,7 @@
 #include "dataplane/io/host_path/host_path.h"
 #include "dataplane/io/port.h"
 #include "dataplane/worker/engine.h"
+#include "dataplane/worker/split.h"
 #include "dataplane/worker/worker_thread.h"
 
 namespace sluice {
@@ -88,6 +89,7 @@ private:
     u32 round(u64 now);
     void sleep();
     void transmit(Frame& frame, const Decision& decision);
+    bool transmit_pieces(P& port, Frame& frame, const Decision& decision);
     void pass(Frame& frame, const Decision& decision);
     void drop_after_all(const Decision& decision, u32 reason);
     const Attached& ingress_of(const Frame& frame) const;
@@ -101,6 +103,7 @@ private:
     std::vector<Frame> frames_;
     std::vector<pollfd> sleepers_;
     u64 expired_at_ = 0;
+    u32 identification_ = static_cast<u32>(monotonic_ns());  // of the next packet cut; begins anywhere
     WorkerThread thread_;
     struct {
         Counter frames, batches, polls, sleeps, busy_ns, total_ns, host_path_refused, transmit_refused;
@@ -129,17 +132,21 @@ void Worker<P>::run() {
     sleepers_.push_back({thread_.wake_descriptor(), POLLIN, 0});
     const u64 started = monotonic_ns();
     u64 last_work = started;
+    u64 now = started;
     while (!thread_.stopping()) {
-        const u64 now = monotonic_ns();
         const u32 received = round(now);
         const u64 after = monotonic_ns();
         count_.total_ns.set(after - started);
         if (received != 0) {
             count_.busy_ns.add(after - now);
             last_work = after;
-        } else if (options_.polling == Polling::interrupt ||
-                   (options_.polling == Polling::adaptive && after - last_work > options_.idle_ns)) {
+        }
+        now = after;
+        if (received == 0 &&
+            (options_.polling == Polling::interrupt ||
+             (options_.polling == Polling::adaptive && now - last_work > options_.idle_ns))) {
             sleep();
+            now = monotonic_ns();
         }
     }
     engine_.flush(monotonic_ns(), *this);
@@ -201,10 +208,46 @@ void Worker<P>::drop_after_all(const Decision& decision, u32 reason) {
 template <Port P>
 void Worker<P>::transmit(Frame& frame, const Decision& decision) {
     P* const port = egress_[node_.ports[decision.egress % NODE_PORTS].device % NODE_PORTS];
-    if (port != nullptr && port->send(frame)) return;
+    if (decision.split != 0 && port != nullptr) [[unlikely]] {
+        if (transmit_pieces(*port, frame, decision)) return;
+    } else if (port != nullptr && port->send(frame)) {
+        return;
+    }
     count_.transmit_refused.add(1);
     drop_after_all(decision, REASON_TRANSMIT_FULL);
     ports_.front().port->release(frame);
+}
+
+// As fragments. False, with the frame still ours: nothing of it left.
+template <Port P>
+bool Worker<P>::transmit_pieces(P& port, Frame& frame, const Decision& decision) {
+    if constexpr (requires(Frame & piece) { port.allocate(piece); }) {
+        std::array<Frame, Split::most> pieces;
+        Split split(frame, decision.split, identification_++);
+        if (split.count() == 0) return false;
+        for (u32 i = 1; i < split.count(); i++) {
+            if (!port.allocate(pieces[i])) {
+                while (--i != 0) port.release(pieces[i]);
+                return false;
+            }
+            split.write(i, pieces[i]);
+        }
+        split.cut(frame);
+        const bool begun = port.send(frame);
+        bool whole = begun;
+        for (u32 i = 1; i < split.count(); i++) {
+            if (whole && port.send(pieces[i])) continue;
+            whole = false;
+            port.release(pieces[i]);
+        }
+        if (begun && !whole) {
+            count_.transmit_refused.add(1);
+            drop_after_all(decision, REASON_TRANSMIT_FULL);
+        }
+        return begun;
+    } else {
+        return false;
+    }
 }
 
 template <Port P>

@@ -51,7 +51,7 @@ def missing(options):
 
 def executor_of(options, one, directory):
     if options.tier.startswith("live"):
-        return LiveExecutor(options.sluiced, options.tier.removeprefix("live-"), one.config, directory)
+        return LiveExecutor(options.sluiced, options.tier.removeprefix("live-"), one.config)
     return ReplayExecutor(options.replay, options.tier, one.config, directory, one.engine)
 
 
@@ -64,15 +64,12 @@ def skip_reason(options, one):
 def run_case(options, one):
     """None when the case holds, else what differs."""
     with tempfile.TemporaryDirectory(prefix="sluice-conformance-") as directory:
-        executor = executor_of(options, one, directory)
         try:
-            script = Script(executor)
+            script = Script(executor_of(options, one, directory))
             one.body(script)
             script.check()
         except Mismatch as mismatch:
             return str(mismatch)
-        finally:
-            executor.close()
     return None
 
 

@@ -4,52 +4,39 @@
     wire namespace: w0, w1, raw sockets ---- veth ---- node namespace: eth0, eth1, sluiced
 
 The node has no addresses of its own in the kernel, so its host stack is silent: what leaves is sluiced's. What a frame met
-shows by where it turns up (forward, reject: on a wire; pass: in the node's stack), and by the drop counters at the end.
+shows by where it turns up (forward, reject: on a wire; pass: in the node's stack). What a wire does not show (the reason of
+a drop, which rule, service and backend) is compared at the case's end, by what the daemon's counters gained.
+
+Cases in a row under one configuration share a daemon, whose flows are forgotten between them.
 """
 
 import collections
-import contextlib
 import ctypes
+import http.client
+import mmap
 import os
 import pathlib
-import re
-import shutil
 import signal
 import socket
 import struct
-import subprocess
+import sys
 import time
-import urllib.request
 
-from model import Mismatch, Outcome
-from network import NODE, NODE1
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+
+from metrics import Metrics  # noqa: E402
+from model import Mismatch, Outcome, frames_expected  # noqa: E402
+from netns import Home, run, stop  # noqa: E402
+from network import NODE, NODE1  # noqa: E402
 
 PATIENCE = 2.0  # seconds for what is expected to turn up
 SILENCE = 0.005  # for what is not; what turns up later is found at the end
 METRICS_PORT = 18082
-CLONE_NEWNET = 0x40000000
+TIERS = {"xdp": "xdp, af_xdp", "af_xdp": "af_xdp"}  # what an interface is asked for so that the tier serves it
 ETH_P_ALL, PACKET_OUTGOING = 3, 4
 SOL_PACKET, PACKET_AUXDATA = 263, 8
 TAG_VALID, TAG_TYPE_VALID = 1 << 4, 1 << 6
-
-
-def shell(*command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
-
-
-@contextlib.contextmanager
-def inside(namespace):
-    """Sockets made under this belong to NAMESPACE and go on doing so."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/self/ns/net", "rb") as home, open(f"/run/netns/{namespace}", "rb") as there:
-        if libc.setns(there.fileno(), CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), f"setns {namespace}")
-        try:
-            yield
-        finally:
-            libc.setns(home.fileno(), CLONE_NEWNET)
+SEEN = ("forward", "reject", "drop")  # verdicts that are counted for every frame of a case
 
 
 def packet_socket(device):
@@ -86,41 +73,26 @@ def received(sock):
             frames.append(with_tag(frame, ancillary))
 
 
-class Network:
+class Network(Home):
     """The two namespaces and their sockets."""
 
     def __init__(self):
-        self.wire, self.node = f"sl-wire-{os.getpid()}", f"sl-node-{os.getpid()}"
-        try:
-            self._build()
-        except BaseException:
-            self.remove()
-            raise
-
-    def _build(self):
+        super().__init__("sl-conformance-")
+        self.wire = self.namespace(f"sl-wire-{os.getpid()}")
+        self.node = self.namespace(f"sl-node-{os.getpid()}")
         for namespace in (self.wire, self.node):
-            shell("ip", "netns", "add", namespace)
-        with inside(self.node):
-            for name in ("all", "default"):
-                pathlib.Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
-        with inside(self.wire):
-            pathlib.Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
+            namespace.sysctl({f"net.ipv6.conf.{name}.disable_ipv6": 1 for name in ("all", "default")})
         for number, (mac, mtu) in enumerate(((NODE, 1500), (NODE1, 1400))):
-            shell("ip", "link", "add", f"w{number}", "netns", self.wire, "mtu", "1500", "type", "veth", "peer",
-                  f"eth{number}", "netns", self.node, "address", mac, "mtu", str(mtu))
+            run("ip", "link", "add", f"w{number}", "netns", self.wire.name, "mtu", "1500", "type", "veth", "peer",
+                f"eth{number}", "netns", self.node.name, "address", mac, "mtu", mtu)
             for namespace, device in ((self.wire, f"w{number}"), (self.node, f"eth{number}")):
-                shell("ip", "-n", namespace, "link", "set", device, "up", "arp", "off")
+                namespace.ip("link", "set", device, "up", "arp", "off")
                 # gro makes veth use NAPI, without which it takes no redirected frame
-                shell("ip", "netns", "exec", namespace, "ethtool", "-K", device, "gro", "on", "tx", "off")
-        shell("ip", "-n", self.node, "link", "set", "lo", "up")
-        with inside(self.wire):
+                namespace.run("ethtool", "-K", device, "gro", "on", "tx", "off")
+        with self.wire.inside():
             self.wires = [packet_socket("w0"), packet_socket("w1")]
-        with inside(self.node):
+        with self.node.inside():
             self.stack = packet_socket(None)
-
-    def remove(self):
-        for namespace in (self.wire, self.node):
-            subprocess.run(["ip", "netns", "del", namespace], capture_output=True, check=False)
 
     def left(self):
         return [frame for wire in self.wires for frame in received(wire)]
@@ -129,28 +101,32 @@ class Network:
 class Daemon:
     """One sluiced in the node namespace, on a configuration."""
 
-    def __init__(self, program, tier, config, namespace, directory):
-        self.namespace = namespace
-        self.pins = pathlib.Path(f"/sys/fs/bpf/sl-conformance-{os.getpid()}")
-        self.directory = pathlib.Path(directory)
-        path = self.directory / "sluice.yaml"
-        path.write_text(config.replace("tiers: auto", f"tiers: [{tier}]") + f"""
+    def __init__(self, program, tier, config, network):
+        self.config, self.network = config, network
+        self.pins = network.bpffs / "sluice"
+        path = network.home / "sluice.yaml"
+        path.write_text(config.replace("tiers: auto", f"tiers: [{TIERS[tier]}]") + f"""
 metrics: {{ listen: "127.0.0.1:{METRICS_PORT}" }}
-control: {{ socket: {directory}/sluice.sock }}
+control: {{ socket: {network.home}/sluice.sock }}
 state: {{ bpffs: {self.pins} }}
 """)
-        with open(self.directory / "log", "wb") as log:
-            self.process = subprocess.Popen(["nsenter", f"--net=/run/netns/{namespace}", program, "--config", path, "--detach"],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.process = network.node.spawn(program, "--config", path, "--detach", env={"LIBXDP_BPFFS": str(network.bpffs)})
         self._wait_until_ready()
 
     def log(self):
-        return (self.directory / "log").read_text(errors="replace")[-4000:]
+        return self.process.log.read_text(errors="replace")[-4000:]
 
     def read(self, path):
-        with inside(self.namespace):
-            with urllib.request.urlopen(f"http://127.0.0.1:{METRICS_PORT}{path}", timeout=5) as answer:
+        with self.network.node.inside():
+            connection = http.client.HTTPConnection("127.0.0.1", METRICS_PORT, timeout=5)
+            try:
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                if answer.status != 200:
+                    raise OSError(f"{path}: {answer.status}")
                 return answer.read().decode()
+            finally:
+                connection.close()
 
     def _wait_until_ready(self):
         deadline = time.monotonic() + 10
@@ -164,33 +140,53 @@ state: {{ bpffs: {self.pins} }}
                     raise Mismatch(f"sluiced did not get ready:\n{self.log()}") from None
                 time.sleep(0.02)
 
-    def drops(self):
-        """Reason -> packets, over all interfaces and tiers."""
+    def counts(self):
+        """(what, its name or names) -> packets, over all interfaces and tiers."""
         counts = collections.Counter()
-        for labels, value in re.findall(r"^sluice_drops_total\{([^}]*)\} (\S+)$", self.read("/metrics"), re.MULTILINE):
-            counts[re.search(r'reason="([^"]*)"', labels)[1]] += int(float(value))
-        return +counts
+        metrics = Metrics(self.read("/metrics"))
+        for name, kind, *labels in (("sluice_drops_total", "reason", "reason"), ("sluice_packets_total", "verdict", "verdict"),
+                                    ("sluice_policy_packets_total", "rule", "rule"),
+                                    ("sluice_service_packets_total", "service", "service"),
+                                    ("sluice_service_packets_total", "backend", "backend")):
+            for each, value in metrics.all(name):
+                counts[(kind, *(each[label] for label in labels))] += int(value)
+        return counts
+
+    def forget_flows(self):
+        """No packet finds a flow by a tag that is 0."""
+        libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+        fd = libbpf.bpf_obj_get(str(self.pins / "flow_tags").encode())
+        if fd < 0:
+            raise OSError(f"no map is pinned as {self.pins}/flow_tags")
+        try:
+            about = dict(line.split(":\t") for line in pathlib.Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
+            length = int(about["value_size"]) * int(about["max_entries"])
+            with mmap.mmap(fd, -(-length // mmap.PAGESIZE) * mmap.PAGESIZE) as tags:
+                tags[:length] = bytes(length)
+        finally:
+            os.close(fd)
 
     def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        shutil.rmtree(self.pins, ignore_errors=True)  # of one that was killed
+        stop(self.process, signal.SIGTERM)
 
 
 class LiveExecutor:
-    """Sends each step when it is first asked about; a daemon for each case, so that none sees another's flows."""
+    """Sends each step when it is first asked about."""
 
     network = None
+    daemon = None
 
-    def __init__(self, program, tier, config, directory):
-        if LiveExecutor.network is None:
-            LiveExecutor.network = Network()
-        self.daemon = Daemon(program, tier, config, self.network.node, directory)
+    def __init__(self, program, tier, config):
+        cls = LiveExecutor
+        if cls.network is None:
+            cls.network = Network()
+        if cls.daemon is not None and (cls.daemon.config != config or cls.daemon.process.poll() is not None):
+            cls._stop_daemon()
+        if cls.daemon is None:
+            cls.daemon = Daemon(program, tier, config, cls.network)
+        else:
+            cls.daemon.forget_flows()
+        self.before = self.daemon.counts()
         self.network.left()
         received(self.network.stack)
         self.done = []
@@ -205,7 +201,7 @@ class LiveExecutor:
             held = any(other.held for other in steps)
             self.done.append(Outcome() if held else self._outcome(step))
             if held and len(self.done) == len(steps):
-                self.done[-1].frames += self._all_frames(sum(other.out is not None for other in steps))
+                self.done[-1].frames += self._all_frames(sum(len(frames_expected(other)) for other in steps))
         return self.done
 
     def _all_frames(self, expected):
@@ -219,10 +215,8 @@ class LiveExecutor:
         """Where the frame turned up; waits as long as what the case expects may take."""
         quiet = step.verdict == "drop"
         deadline = time.monotonic() + (SILENCE if quiet else PATIENCE)
-        outcome = Outcome("drop", step.expected.get("reason"))  # the reasons are counted at the end
-        for field in ("rule", "service", "backend"):
-            setattr(outcome, field, step.expected.get(field))
-        while not outcome.frames and outcome.verdict != "pass" and time.monotonic() < deadline:
+        outcome = Outcome("drop", whole=False)
+        while len(outcome.frames) < max(1, len(frames_expected(step))) and outcome.verdict != "pass" and time.monotonic() < deadline:
             outcome.frames += self.network.left()
             if step.frame in received(self.network.stack):
                 outcome.verdict = "pass"
@@ -232,25 +226,52 @@ class LiveExecutor:
         return outcome
 
     def closing_differences(self, steps):
-        expected_drops = collections.Counter(step.expected["reason"] for step in steps if step.verdict == "drop")
+        expected = collections.Counter(("reason", step.expected["reason"]) for step in steps if step.verdict == "drop")
+        expected.update(("verdict", step.verdict) for step in steps if step.verdict in SEEN)
         deadline = time.monotonic() + PATIENCE
-        drops = self.daemon.drops()
-        while drops != expected_drops and time.monotonic() < deadline:
-            time.sleep(0.05)
-            drops = self.daemon.drops()
-        late = self.network.left()
-        problems = [f"left late, or more than expected: {frame.hex()}" for frame in late]
-        if drops != expected_drops:
-            problems.append(f"dropped by reason: {dict(drops)}, expected {dict(expected_drops)}")
+        gained = self._gained()
+        while exact(gained) != expected and time.monotonic() < deadline:
+            time.sleep(0.02)
+            gained = self._gained()
+        problems = [f"left late, or more than expected: {frame.hex()}" for frame in self.network.left()]
+        if exact(gained) != expected:
+            problems.append(f"counted: {dict(exact(gained))}, expected {dict(expected)}")
+        problems += [problem for step in steps for problem in uncounted(step, gained)]
         if self.daemon.process.poll() is not None:
             problems.append(f"sluiced ended with status {self.daemon.process.returncode}:\n{self.daemon.log()}")
         return problems
 
-    def close(self):
-        self.daemon.stop()
+    def _gained(self):
+        gained = self.daemon.counts()
+        gained.subtract(self.before)
+        return +gained
+
+    @classmethod
+    def _stop_daemon(cls):
+        daemon, cls.daemon = cls.daemon, None
+        daemon.stop()
 
     @classmethod
     def remove_network(cls):
+        if cls.daemon is not None:
+            cls._stop_daemon()
         if cls.network is not None:
-            cls.network.remove()
+            cls.network.close()
             cls.network = None
+
+
+def exact(gained):
+    """Of what was GAINED, what a case says to the packet."""
+    return collections.Counter({key: count for key, count in gained.items()
+                                if key[0] == "reason" or key[0] == "verdict" and key[1] in SEEN})
+
+
+def uncounted(step, gained):
+    """Names that STEP expects and no counter gained a packet under."""
+    for kind in ("rule", "service", "backend"):
+        wanted = step.expected.get(kind)
+        if wanted is None:
+            continue
+        names = wanted if isinstance(wanted, tuple) else (wanted,)
+        if not any(gained[(kind, name)] for name in names if name is not None):
+            yield f"packet {step.number}: no packet was counted for {kind} {' or '.join(map(str, names))}"

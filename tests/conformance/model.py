@@ -57,6 +57,7 @@ class Outcome:
     service: str = None
     backend: str = None
     tier: str = None
+    whole: bool = True  # False: only the verdict and the frames are known (live, the rest shows in the counters)
     frames: list = dataclasses.field(default_factory=list)  # what left because of it, bytes
 
 
@@ -74,7 +75,7 @@ class Step:
         self.at = at  # seconds since the script's first frame
         self.verdict = None
         self.expected = {}  # field of Outcome -> value, or a tuple of those allowed
-        self.out = None  # packet, or function from the frame that left to the packet expected
+        self.out = None  # packet, or function from the frame that left to the packet expected; or a list of these
         self.held = False
 
     def _expect(self, verdict, out=None, **fields):
@@ -158,7 +159,7 @@ def differences_of_verdict(step, outcome):
     if outcome.verdict is not None and outcome.verdict != step.verdict:
         problems.append(f"packet {step.number}: verdict {outcome.verdict} ({outcome.reason}), expected {step.verdict} "
                         f"({step.expected.get('reason')})\n  in   {describe(step.frame)}")
-    elif outcome.verdict is not None:
+    elif outcome.verdict is not None and outcome.whole:
         for field, wanted in step.expected.items():
             got = getattr(outcome, field)
             allowed = wanted if isinstance(wanted, tuple) else (wanted,)
@@ -167,9 +168,16 @@ def differences_of_verdict(step, outcome):
     return problems
 
 
-def expected_frame(step, got):
+def frames_expected(step):
+    """What must leave because of STEP, one by one."""
+    if step.out is None:
+        return []
+    return step.out if isinstance(step.out, list) else [step.out]
+
+
+def expected_frame(out, got):
     """The bytes that must have left, given the frame GOT that did (for the fields a case leaves open)."""
-    return raw(step.out(Ether(got)) if callable(step.out) else step.out)
+    return raw(out(Ether(got)) if callable(out) else out)
 
 
 def field_differences(got, wanted):
@@ -185,27 +193,29 @@ def field_differences(got, wanted):
 
 
 def differences_of_frames(step, frames):
-    wanted = 1 if step.out is not None else 0
-    if len(frames) != wanted:
-        lines = [f"packet {step.number}: {len(frames)} frames left, expected {wanted}", f"  in   {describe(step.frame)}"]
+    wanted = frames_expected(step)
+    if len(frames) != len(wanted):
+        lines = [f"packet {step.number}: {len(frames)} frames left, expected {len(wanted)}", f"  in   {describe(step.frame)}"]
         return ["\n".join(lines + [f"  out  {describe(frame)}" for frame in frames])]
-    if not wanted:
-        return []
+    return [problem for frame, out in zip(frames, wanted) for problem in differences_of_frame(step, frame, out)]
+
+
+def differences_of_frame(step, frame, out):
     try:
-        expected = expected_frame(step, frames[0])
+        expected = expected_frame(out, frame)
     except (Mismatch, IndexError) as error:  # IndexError: scapy's word for a layer that is not there
-        return [f"packet {step.number}: {error}\n  in   {describe(step.frame)}\n  out  {describe(frames[0])}"]
-    if expected == frames[0]:
+        return [f"packet {step.number}: {error}\n  in   {describe(step.frame)}\n  out  {describe(frame)}"]
+    if expected == frame:
         return []
     lines = [f"packet {step.number}: another frame left than expected", f"  in   {describe(step.frame)}",
-             f"  out  {describe(frames[0])}", f"  want {describe(expected)}"]
-    return ["\n".join(lines + field_differences(frames[0], expected))]
+             f"  out  {describe(frame)}", f"  want {describe(expected)}"]
+    return ["\n".join(lines + field_differences(frame, expected))]
 
 
 def differences_of_all(steps, outcomes):
     """The frames of all steps together, in any order."""
     got = collections.Counter(frame for outcome in outcomes for frame in outcome.frames)
-    wanted = collections.Counter(raw(step.out) for step in steps if step.out is not None)
+    wanted = collections.Counter(raw(out) for step in steps for out in frames_expected(step))
     return ([f"left, but was not expected: {describe(frame)}" for frame in (got - wanted).elements()] +
             [f"expected, but did not leave: {describe(frame)}" for frame in (wanted - got).elements()])
 

@@ -83,6 +83,3 @@ class ReplayExecutor:
             return []
         return [f"packet {step.number}: decided by tier {outcome.tier}, expected {self.tier}\n  in   {describe(step.frame)}"
                 for step, outcome in zip(steps, self.done) if outcome.tier != self.tier and outcome.verdict != "reject"]
-
-    def close(self):
-        pass

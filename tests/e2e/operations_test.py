@@ -122,6 +122,33 @@ class Stop(OperationsCase):
         self.assertGreaterEqual(again.metrics().sum("sluice_received_packets_total", tier="xdp", interface="cl0"), received)
 
 
+    def test_flows_and_counters_keep_their_names_when_a_reload_reordered_and_the_daemon_was_killed(self):
+        lab = self.web_lab()
+        web, other = service(lab), service(lab, "other", ports="81")
+        daemon = self.start_daemon(lab, {"services": [web]})
+        connection = self.connection(lab)
+        self.assertTrue(self.answers(lab))
+        daemon.reload({**daemon.config, "services": [other, {**web, "backends": web["backends"][::-1]}]})
+        wait_until(lambda: daemon.metrics().has("sluice_service_packets_total", service="other"), "the reload")
+        before = service_counts(daemon)
+        daemon.kill()
+        again = self.start_daemon(lab, daemon.config)
+        self.assertEqual(service_counts(again), before)
+        programs.ask(connection)
+        port = connection.getsockname()[1]
+        flow = next(f for f in again.ctl_json("flows")["flows"] if f["initiator"] == f"198.51.100.2:{port}")
+        self.assertEqual(flow["service"], "web")
+        self.assertEqual(sum(count for (name, _), count in service_counts(again).items() if name == "other"), 0)
+
+
+def service_counts(daemon):
+    counts = {}
+    for labels, value in daemon.metrics().all("sluice_service_packets_total"):
+        key = labels["service"], labels["backend"]
+        counts[key] = counts.get(key, 0) + int(value)
+    return counts
+
+
 class Exclusive(OperationsCase):
     def test_a_second_daemon_refuses_and_the_first_goes_on(self):
         lab = self.web_lab(backends=1)

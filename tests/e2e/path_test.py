@@ -3,10 +3,10 @@
 
 import re
 
-from case import LabCase, for_each_tier, main
-from daemon import service
+from case import TIERS, LabCase, for_each_tier, main
+from daemon import interfaces, service
 from topology import GATEWAY4, GATEWAY6, VIP4, VIP6, wait_until
-from traffic import Sink, TunnelEnd, UdpStream, icmp_error_about, upload
+from traffic import Sink, TunnelEnd, UdpStream, datagram_through, icmp_error_about, upload
 
 
 def flowing(stream, number, timeout=10):
@@ -110,6 +110,29 @@ class Paths:
             with self.subTest(vip):
                 self.upload_over(lab, vip)
                 self.assertEqual(self.path_mtu(lab, vip), 1400)
+
+    def test_a_datagram_of_4_kb_arrives_whole_over_an_mtu_of_1500(self):
+        payload = bytes(range(256)) * 16
+        for mode in ("nat", "dsr_ipip", "dsr_gue"):
+            with self.subTest(mode):
+                lab = self.make_lab(backends=1)
+                end = TunnelEnd(lab.backends[0], [VIP4]) if mode != "nat" else None
+                try:
+                    daemon = self.start_daemon(lab, {"services": [service(lab, "udp", 4, "udp", "9000", mode=mode)]})
+                    self.assertEqual(datagram_through(lab.client, lab.backends[0], VIP4, payload), payload)
+                    self.assertEqual(daemon.metrics().sum("sluice_drops_total"), 0)
+                finally:
+                    if end:
+                        end.close()
+                    lab.close()
+
+    def test_managed_traffic_to_an_interface_that_is_not_ours_is_routed_by_the_host(self):
+        lab = self.make_lab()
+        ours = [entry for entry in interfaces(lab, TIERS[self.tier]) if entry["name"] != "be2"]
+        daemon = self.start_daemon(lab, {"interfaces": ours, "policy": {"managed": ["10.0.0.0/16"]}})
+        for backend in lab.backends:
+            self.assertEqual(datagram_through(lab.client, backend, backend.address4, b"routed"), b"routed")
+        self.assertEqual(daemon.metrics().sum("sluice_drops_total"), 0)
 
     def test_tcp_obeys_the_answer_about_a_tunnel_over_an_mtu_of_1400(self):
         for mode, family, outer, expected in (("dsr_ipip", 4, 4, 1380), ("dsr_ipip", 6, 6, 1360), ("dsr_gue", 4, 4, 1372)):

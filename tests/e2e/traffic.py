@@ -143,6 +143,26 @@ def inner_packet(packet, gue_port):
     return None
 
 
+def joined(fragments, packet):
+    """PACKET, if it is IPv4 and whole, or the packet that it completes among FRAGMENTS (a dict to keep between calls)."""
+    if packet[0] >> 4 != 4:
+        return packet
+    length, ident, field = struct.unpack_from(">HHH", packet, 2)
+    if not field & 0x3FFF:
+        return packet
+    header = (packet[0] & 15) * 4
+    pieces = fragments.setdefault((packet[12:20], ident), {})
+    pieces[(field & 0x1FFF) * 8] = (packet[header:length], field & 0x2000)
+    payload = b""
+    while len(payload) in pieces:
+        piece, more = pieces[len(payload)]
+        payload += piece
+        if not more:
+            del fragments[(packet[12:20], ident)]
+            return packet[:2] + struct.pack(">HHH", header + len(payload), ident, 0) + packet[8:header] + payload
+    return None
+
+
 class TunnelEnd:
     """The end of ipip and GUE tunnels at a backend: takes the outer header off and lets the backend's kernel have the rest.
 
@@ -151,6 +171,7 @@ class TunnelEnd:
 
     def __init__(self, backend, vips, gue_port=6080):
         self.backend, self.gue_port = backend, gue_port
+        self.fragments = {}
         self.outer = []  # the first packets as they came, from the outer IP header on
         space = backend.namespace
         for vip in vips:
@@ -184,7 +205,8 @@ class TunnelEnd:
                 return
             if address[2] == socket.PACKET_OUTGOING or not packet:
                 continue
-            inner = inner_packet(packet, self.gue_port)
+            whole = joined(self.fragments, packet)
+            inner = inner_packet(whole, self.gue_port) if whole else None
             if inner is None:
                 continue
             if len(self.outer) < 64:
@@ -197,6 +219,22 @@ class TunnelEnd:
         for descriptor in (self.ends, self.ended, self.tun):
             os.close(descriptor)
         self.wire.close()
+
+
+def datagram_through(client, backend, address, payload, port=9000, timeout=3.0):
+    """Sends PAYLOAD in one datagram from CLIENT to ADDRESS; what BACKEND got, None when nothing came."""
+    six = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with backend.namespace.inside():
+        receiver = socket.socket(six, socket.SOCK_DGRAM)
+    with client.inside():
+        sender = socket.socket(six, socket.SOCK_DGRAM)
+    with receiver, sender:
+        receiver.bind(("", port))
+        receiver.settimeout(timeout)
+        sender.sendto(payload, (address, port))
+        with contextlib.suppress(TimeoutError):
+            return receiver.recv(65536)
+    return None
 
 
 def icmp_error_about(namespace, address, hops, port=9000, timeout=3.0):

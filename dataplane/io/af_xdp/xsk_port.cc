@@ -94,13 +94,15 @@ void XskPort::refill() {
 }
 
 u32 XskPort::receive(std::span<Frame> frames) {
+    const u32 most = static_cast<u32>(frames.size());
     u32 at = 0;
-    const u32 count = xsk_ring_cons__peek(&receive_ring_, static_cast<u32>(frames.size()), &at);
+    u32 count = xsk_ring_cons__peek(&receive_ring_, most, &at);
     if (count == 0) {
-        if (options_.busy_poll || xsk_ring_prod__needs_wakeup(&fill_ring_))
-            recvfrom(fd_, nullptr, 0, MSG_DONTWAIT, nullptr, nullptr);
         refill();
-        return 0;
+        if (!options_.busy_poll && !xsk_ring_prod__needs_wakeup(&fill_ring_)) return 0;
+        recvfrom(fd_, nullptr, 0, MSG_DONTWAIT, nullptr, nullptr);
+        count = xsk_ring_cons__peek(&receive_ring_, most, &at);  // what the call has just polled
+        if (count == 0) return 0;
     }
     u8* const area = umem_.area();
     const u64 mask = ~u64{umem_.frame_size() - 1};
@@ -118,6 +120,17 @@ u32 XskPort::receive(std::span<Frame> frames) {
     add(received_, count);
     refill();
     return count;
+}
+
+bool XskPort::allocate(Frame& frame) {
+    u64 address = 0;
+    if (umem_.take(&address, 1) == 0) return false;
+    frame.tag = static_cast<u32>(address);
+    frame.buffer = umem_.area() + address;
+    frame.data = frame.buffer + Umem::headroom;
+    frame.end = frame.data;
+    frame.ifindex = where_.ifindex;
+    return true;
 }
 
 bool XskPort::send(const Frame& frame) {

@@ -29,6 +29,8 @@ public:
     bool send(const Frame& frame);
     void flush();
     void release(const Frame& frame) { umem_.give(frame.tag); }
+    // A free buffer, with head room before frame.data, as if received. False when there is none.
+    bool allocate(Frame& frame);
 
     int descriptor() const { return fd_; }
     u32 ifindex() const { return where_.ifindex; }

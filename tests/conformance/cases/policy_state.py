@@ -98,6 +98,16 @@ def _(t):
     syn(4009).drops("rate_limited")
 
 
+@case("rate_limit: a packet that the XDP program hands over is charged once", RATES)
+def _(t):
+    packet = IP(src="203.0.113.77", dst=B12, ttl=1) / UDP(sport=4000, dport=9)
+    for _ in range(2):
+        t.send(FROM_CLIENT / packet).rejects(
+            lambda got: TO_CLIENT / IP(src=OWN4, dst="203.0.113.77", id=got[IP].id, tos=got[IP].tos, flags=got[IP].flags) /
+            ICMP(type=11, code=0) / quoted(packet))
+    t.send(FROM_CLIENT / packet).drops("rate_limited")
+
+
 @case("rate_limit: packets that the rule does not match do not count", RATES, **SIMULATED)
 def _(t):
     def segment(flags):

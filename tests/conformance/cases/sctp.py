@@ -10,6 +10,7 @@ CONFIG = NETWORK + f"""
 services:
   - {{ name: diameter, vip: {VIP4}, protocol: sctp, ports: "3868", backends: [{{ address: {B11}, port: 13868 }}] }}
   - {{ name: diameter6, vip: "{VIP6}", protocol: sctp, ports: "3868", backends: [{{ address: "{B11_6}", port: 13868 }}] }}
+  - {{ name: s1ap, vip: {VIP4}, protocol: sctp, ports: "36412", backends: [{{ address: {B11} }}] }}
 """
 CRC = "a CRC32c over the packet is taken by the engine"
 
@@ -62,3 +63,21 @@ def _(t):
         return IP(src=CLIENT4, dst=dst, ttl=ttl, proto=132, len=36) / sctp(9, dport, b"data") / Raw(bytes(10))
 
     t.send(FROM_CLIENT / packet(VIP4, 3868, 64)).forwards(to_backend(B11) / packet(B11, 13868, 63))
+
+
+def fragments(src, dst, dport, ttl):
+    whole = IP(src=src, dst=dst, ttl=ttl, proto=132) / sctp(9, dport, bytes(range(256)) * 8)
+    link = FROM_CLIENT if dst == VIP4 else to_backend(dst)
+    return fragments_of(link / whole, IP, (1400,), 90 + dport % 2)
+
+
+@case("sctp: fragments keep their CRC32c where the port stays", CONFIG, engine=CRC)
+def _(t):
+    for sent, left in zip(fragments(CLIENT4, VIP4, 36412, 64), fragments(CLIENT4, B11, 36412, 63)):
+        t.send(sent).forwards(left, service="s1ap")
+
+
+@case("sctp: fragments whose port would change drop, for want of what the CRC32c covers", CONFIG, engine=CRC)
+def _(t):
+    for sent in fragments(CLIENT4, VIP4, 3868, 64):
+        t.send(sent).drops("sctp_fragment")

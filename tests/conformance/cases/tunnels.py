@@ -69,6 +69,32 @@ def _(t):
             t.send(FROM_CLIENT / outer / inner).drops("tunnel_nested")
 
 
+@case("tunnel: a congestion mark outside goes to the packet inside, or drops what does not know it", CONFIG, engine=TUNNEL)
+def _(t):
+    # RFC 6040, figure 4: not-ECT 0, ECT(1) 1, ECT(0) 2, CE 3
+    for outer, inner, left in ((0, 0, 0), (1, 0, 0), (2, 0, 0), (0, 1, 1), (1, 1, 1), (2, 1, 1), (3, 1, 3), (0, 2, 2),
+                               (1, 2, 1), (2, 2, 2), (3, 2, 3), (0, 3, 3), (1, 3, 3), (2, 3, 3), (3, 3, 3)):
+        packet = IP(src=CLIENT4, dst=VIP4, tos=8 | inner) / TCP(sport=4000, dport=80, flags="S")
+        t.send(FROM_CLIENT / IP(src=ROUTER4, dst="172.16.0.9", tos=outer) / packet).forwards(
+            to_backend(B11) / IP(src=CLIENT4, dst=B11, ttl=63, tos=8 | left) / TCP(sport=4000, dport=8080, flags="S"))
+        packet = IPv6(src=CLIENT6, dst=VIP6, tc=8 | inner) / TCP(sport=4000, dport=80, flags="S")
+        t.send(FROM_CLIENT / IPv6(src=ROUTER6, dst="100::9", tc=outer) / packet).forwards(
+            to_backend(B11_6) / IPv6(src=CLIENT6, dst=B11_6, hlim=63, tc=8 | left) / TCP(sport=4000, dport=8080, flags="S"))
+    unaware = IP(src=CLIENT4, dst=VIP4) / TCP(sport=4000, dport=80, flags="S")
+    t.send(FROM_CLIENT / IP(src=ROUTER4, dst="172.16.0.9", tos=3) / unaware).drops("tunnel_ecn")
+    t.send(FROM_CLIENT / IPv6(src=ROUTER6, dst="100::10", tc=3) / UDP(sport=50000, dport=6080) / Raw(raw(unaware))).drops(
+        "tunnel_ecn")
+
+
+@case("tunnel: an outer UDP checksum that is wrong drops, none is right", CONFIG, engine=TUNNEL)
+def _(t):
+    for outer, checksum in ((IP(src=ROUTER4, dst="172.16.0.10"), 0x1234), (IPv6(src=ROUTER6, dst="100::10"), 0x1234)):
+        for inner, left in ((INNER4, LEFT4), (INNER6, LEFT6)):
+            t.send(FROM_CLIENT / outer / UDP(sport=50000, dport=6080, chksum=checksum) / Raw(raw(inner))).drops(
+                "tunnel_checksum")
+            t.send(FROM_CLIENT / outer / UDP(sport=50000, dport=6080, chksum=0) / Raw(raw(inner))).forwards(left)
+
+
 @case("tunnel: what else arrives at an endpoint's address passes", CONFIG)
 def _(t):
     t.send(FROM_CLIENT / IP(src=ROUTER4, dst="172.16.0.9") / TCP(dport=22)).passes()

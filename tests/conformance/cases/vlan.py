@@ -70,6 +70,14 @@ def _(t):
     t.send(FROM_200 / IP(src="10.200.0.5", dst="10.200.0.1") / TCP(dport=22)).passes()
 
 
+@case("vlan: what is not IP passes however short it is behind its tag", CONFIG, tiers=("native", "xdp"),
+      why="the kernel itself lets go of the shortest when it takes the tag off")
+def _(t):
+    for length in range(4):
+        t.send(Ether(src=MAC200, dst=NODE) / Dot1Q(vlan=200, type=0x88CC) / Raw(bytes(length))).passes()
+    t.send(cut(Ether(src=MAC200, dst=NODE) / Dot1Q(vlan=200) / Dot1Q(vlan=7), 20)).drops("truncated")
+
+
 @case("vlan: two tags: the outer one names the sub-interface, both come off", CONFIG)
 def _(t):
     for outer in (Dot1AD(vlan=200), Dot1Q(vlan=200)):
