@@ -6,10 +6,12 @@ two NICs of a pair are wired to each other inside QEMU, so that nothing of the h
 needed. Names in the guest: the pair's letter and 0 or 1, by MAC address (tests/vm/guest/nics.py).
 """
 
+import ctypes
 import dataclasses
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -94,7 +96,7 @@ class Guest:
         begun = time.monotonic()
         console = tempfile.TemporaryFile()
         process = subprocess.Popen(self.command(results), stdin=subprocess.DEVNULL, stdout=console,
-                                   stderr=subprocess.STDOUT, preexec_fn=lambda: os.nice(5))
+                                   stderr=subprocess.STDOUT, preexec_fn=_quietly)
         try:
             process.wait(self.timeout)
         except subprocess.TimeoutExpired:
@@ -108,6 +110,12 @@ class Guest:
         shutil.rmtree(results, ignore_errors=True)
         status = left.pop("status", "").strip()
         return (int(status) if status else None), left, f"{text}\n({time.monotonic() - begun:.0f} s)"
+
+
+def _quietly():
+    """For the child: it gives way to others, and dies with this program, however that ends."""
+    os.nice(5)
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def mac(letter, side):

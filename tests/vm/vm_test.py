@@ -18,7 +18,7 @@ import machine
 PASSED_ON = ("SLUICED", "SLUICECTL", "SLUICE_REPLAY", "BPF_LOAD", "BPF_OBJECTS")
 # What each program of tests/vm/guest needs of its machine.
 MACHINES = {"smoke": {"nics": "vw"}, "daemon": {"nics": "ij"}, "devices": {"nics": "viex"},
-            "matrix": {"nics": "", "cpus": 2, "memory": 512, "huge_pages": 0}}
+            "matrix": {"nics": "", "cpus": 2, "memory": 512, "huge_pages": 0, "timeout": 900}}
 OLDEST = (5, 15)  # as the documentation promises
 
 
