@@ -22,9 +22,10 @@ MAY_INCLUDE = {
     "dataplane/pipeline": SHARED[:2],
     "bpf": SHARED,
     "dataplane/io": ["dataplane/base", *SHARED, "bpf"],
+    "dataplane/placement": ["dataplane/base", "dataplane/packet"],
     "dataplane/worker": BELOW_WORKER,
     "dataplane/proxy": BELOW_WORKER,
-    "control": [*BELOW_WORKER, "dataplane/worker", "dataplane/proxy"],
+    "control": [*BELOW_WORKER, "dataplane/placement", "dataplane/worker", "dataplane/proxy"],
 }
 # The table seam: for BPF, where a table lies is a matter of the program's maps. See the header's opening comment.
 SEAM = {("dataplane/tables/lookup.h", "bpf/maps.h"), ("dataplane/tables/lookup.h", "bpf/apart.h")}

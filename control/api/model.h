@@ -96,13 +96,24 @@ struct RuleReport {
 struct WorkerReport {
     u32 id = 0;
     std::optional<u32> core;
-    u64 busy_ns = 0;  // in batches that held frames
-    u64 idle_ns = 0;  // looking for frames in vain, or asleep
+    u32 node = 0;                     // of its core
+    std::optional<u32> memory_node;   // that its memory was asked from; empty: not bound
+    std::vector<u32> memory_percent;  // of its packet buffers on each node, measured; empty: not known
+    std::string pages;                // that they lie on: normal, transparent, huge_2m
+    std::string placement;            // why there
+    u64 busy_ns = 0;                  // in batches that held frames
+    u64 idle_ns = 0;                  // looking for frames in vain, or asleep
     u64 sleeps = 0;
     u64 batches = 0;  // that held frames
     u64 frames = 0;
     u64 transmit_refused = 0;   // frames that no ring took
     u64 host_path_refused = 0;  // frames for the host that it did not take
+};
+
+struct PlacementReport {
+    bool numa = false;               // memory is bound and nearness decides
+    std::string reason;              // why, or why not; empty: nothing was placed
+    std::vector<std::string> lines;  // the whole plan in words
 };
 
 struct FlowTableReport {
@@ -199,6 +210,7 @@ struct Report {
     std::vector<RuleReport> rules;  // in order
     std::vector<WorkerReport> workers;
     std::string no_workers;  // why there are none; empty: there are
+    PlacementReport placement;
     FlowTableReport flows;
     KernelReport kernel;
     std::optional<XdpRunStatistics> run;  // while the kernel keeps them

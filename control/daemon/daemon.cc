@@ -87,7 +87,7 @@ Status Daemon::open_mirror() {
 }
 
 Status Daemon::open_tiers() {
-    tiers_ = std::make_unique<Tiers>(*mirror_);
+    tiers_ = std::make_unique<Tiers>(*mirror_, options_.flags.numa);
     for (const config::Interface& interface : config_.interfaces) {
         if (interface.is_sub_interface()) continue;
         Result<InterfacePlan> plan = plan_interface(interface, options_.flags);

@@ -172,6 +172,10 @@ api::Report Daemon::report_now() {
     for (const api::WorkerReport& each :
          tiers_->dpdk().worker_reports(static_cast<u32>(report.workers.size())))
         report.workers.push_back(each);
+    if (tiers_->pool() != nullptr) {
+        const Placement& placement = tiers_->pool()->placement();
+        report.placement = {placement.plan.numa, placement.plan.numa_reason, placement.lines()};
+    }
     report.no_workers = report.workers.empty() ? tiers_->no_workers() : "";
     const netlink::MirrorCounters& kernel = mirror_->counters();
     report.proxy = proxy_.report();

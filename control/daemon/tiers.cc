@@ -6,6 +6,7 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/io/netlink/device_queues.h"
+#include "dataplane/placement/memory_scope.h"
 
 namespace sluice::control {
 
@@ -29,6 +30,8 @@ Status Tiers::open(const config::Config& config, const Plans& plans) {
     std::error_code ignored;
     sizes_ = MapSizes::rounded(config.tables.flows, config.tables.sources, config.tables.backends,
                                POLICY_MAX_WORDS * 64);
+    const MemoryScope scope(placement_.table_nodes(config));
+    if (!scope.refusal().empty()) spdlog::warn("tables are not bound to a node: {}", scope.refusal());
     if (!wanted && !std::filesystem::exists(config.state.bpffs, ignored))
         return dpdk ? open_tables() : Status{};
     auto opened = XdpDataplane::open({config.state.bpffs, sizes_, true});
@@ -241,20 +244,25 @@ void Tiers::update_workers(const config::Config& config, const Plans& plans,
     for (const PortSetting& port : ports) {
         if (port.present && port.name == port.device) options.mtu[port.name] = port.port.mtu;
     }
-    start_workers(std::move(options));
+    start_workers(std::move(options), plans);
 }
 
-void Tiers::start_workers(PoolOptions options) {
+Result<std::unique_ptr<WorkerPool>> Tiers::make_pool(PoolOptions options) {
+    options.placement = placement_.for_sockets(options.workers, options.queues);
+    return WorkerPool::start(options, *xdp_, mirror_);
+}
+
+void Tiers::start_workers(PoolOptions options, const Plans& plans) {
     for (auto& [name, device] : devices_) {
         device.engine = false;
         device.engine_refusal.clear();
     }
     no_workers_ = options.queues.empty() ? "no interface has XDP sockets" : "";
     if (options.queues.empty()) return;
-    auto pool = WorkerPool::start(options, *xdp_, mirror_);
+    auto pool = make_pool(options);
     if (!pool) {
         options.queues = usable(options);
-        if (!options.queues.empty()) pool = WorkerPool::start(options, *xdp_, mirror_);
+        if (!options.queues.empty()) pool = make_pool(options);
     }
     if (!pool) {
         no_workers_ = pool.error().message;
@@ -270,6 +278,18 @@ void Tiers::start_workers(PoolOptions options) {
         return stop_workers();
     }
     xdp_->node().punts = all_punts;
+    placed(plans);
+}
+
+// The XDP program runs where a device's interrupts are served, so they stay spread out where it does the
+// work.
+void Tiers::placed(const Plans& plans) {
+    for (const std::string& line : pool_->placement().lines()) spdlog::info("placement: {}", line);
+    std::vector<std::string> devices;
+    for (const auto& [name, plan] : plans) {
+        if (plan.engine_only() && devices_[name].engine) devices.push_back(name);
+    }
+    interrupts_ = placement_.steer_interrupts(pool_->placement(), devices);
 }
 
 // The queues of those devices that can have sockets at all, each tried alone; the others keep the reason.
@@ -279,7 +299,7 @@ std::vector<XskQueue> Tiers::usable(const PoolOptions& options) {
         PoolOptions alone = options;
         std::erase_if(alone.queues, [&](const XskQueue& queue) { return queue.interface != name; });
         if (alone.queues.empty()) continue;
-        const auto pool = WorkerPool::start(alone, *xdp_, mirror_);
+        const auto pool = make_pool(alone);
         if (pool) {
             good.insert(good.end(), alone.queues.begin(), alone.queues.end());
         } else {
@@ -293,6 +313,7 @@ std::vector<XskQueue> Tiers::usable(const PoolOptions& options) {
 void Tiers::stop_workers() {
     if (!pool_) return;
     xdp_->node().punts = 0;
+    interrupts_.clear();
     pool_.reset();
     for (auto& [name, device] : devices_) device.engine = false;
 }

@@ -25,7 +25,7 @@ namespace sluice::control {
 
 class Tiers {
 public:
-    explicit Tiers(netlink::KernelMirror& mirror) : mirror_(mirror), dpdk_(mirror) {}
+    Tiers(netlink::KernelMirror& mirror, config::Flag numa) : mirror_(mirror), placement_(numa), dpdk_(mirror) {}
 
     // Opens (or adopts) the program's maps, if a plan wants the program. Without them only DPDK ports are
     // served, out of this process's memory: an error only where `require:` says so. Programs that an earlier
@@ -92,15 +92,18 @@ private:
                                         const std::vector<PortSetting>& ports);
     void update_workers(const config::Config& config, const Plans& plans,
                         const std::vector<PortSetting>& ports);
-    void start_workers(PoolOptions options);
+    void start_workers(PoolOptions options, const Plans& plans);
     void stop_workers();
     std::vector<XskQueue> usable(const PoolOptions& options);
+    Result<std::unique_ptr<WorkerPool>> make_pool(PoolOptions options);
+    void placed(const Plans& plans);
     Status check_requirements(const Plans& plans) const;
     api::TierReport report_xdp(const Device* device, const InterfacePlan& plan) const;
     api::TierReport report_af_xdp(const Device* device) const;
     const Device* find(const std::string& name) const;
 
     netlink::KernelMirror& mirror_;
+    NodePlacement placement_;
     MapSizes sizes_;
     std::unique_ptr<XdpDataplane> xdp_;
     std::unique_ptr<NodeTables> tables_;
@@ -109,7 +112,8 @@ private:
     std::string open_refusal_;
     std::map<std::string, Device> devices_;
     std::unique_ptr<WorkerPool> pool_;
-    std::vector<XskQueue> queues_;  // asked for, whether they could be had or not
+    std::vector<std::unique_ptr<IrqAffinity>> interrupts_;  // of devices that the engine alone serves
+    std::vector<XskQueue> queues_;                          // asked for, whether they could be had or not
     std::string no_workers_ = "not started";
 };
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon/worker_pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
+#include <numeric>
 #include <thread>
 
 #include "control/daemon/kernel_router.h"
+#include "control/sizing/sizing.h"
 #include "dataplane/base/log.h"
 #include "dataplane/io/af_xdp/xsk_set.h"
+#include "dataplane/placement/huge_pages.h"
+#include "dataplane/placement/memory_scope.h"
 #include "dataplane/worker/table_memory.h"
 #include "dataplane/worker/worker.h"
 
@@ -18,9 +20,6 @@ namespace {
 
 // Behind them lie the scratch slots of the XDP program, one per CPU from 0 on.
 constexpr u32 first_scratch = FLOW_SCRATCH / 2;
-constexpr u32 frames_per_queue = 4096;
-constexpr u32 ethernet_overhead = 14 + 8;  // header and two tags
-constexpr u32 headroom_and_tail = 256 + 256;
 
 Polling polling_of(config::Poll poll) {
     switch (poll) {
@@ -31,21 +30,16 @@ Polling polling_of(config::Poll poll) {
     return Polling::adaptive;
 }
 
-u32 usable_processors() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return std::max(1U, std::thread::hardware_concurrency());
-    return static_cast<u32>(CPU_COUNT(&set));
+// Where a worker's packet buffers came to lie, in hundredths by node; empty: the kernel does not tell.
+std::vector<u32> percent_by_node(const Umem& umem) {
+    const std::vector<u64> pages = pages_by_node(umem.area(), umem.size());
+    const u64 all = std::accumulate(pages.begin(), pages.end(), u64{0});
+    std::vector<u32> percent;
+    for (const u64 count : pages) percent.push_back(all == 0 ? 0 : static_cast<u32>(count * 100 / all));
+    return percent;
 }
 
 }  // namespace
-
-u32 worker_count(const config::Workers& workers, const std::vector<XskQueue>& queues, u32 processors) {
-    u32 most = 1;
-    for (const XskQueue& queue : queues) most = std::max(most, queue.queue + 1);
-    const u32 wished = workers.cores ? static_cast<u32>(workers.cores->size()) : std::max(2U, processors) - 1;
-    return std::clamp(wished, 1U, most);
-}
 
 struct WorkerPool::Member {
     Member(WorkerCounters made, const node_state& node, netlink::KernelMirror& mirror)
@@ -56,7 +50,7 @@ struct WorkerPool::Member {
     std::unique_ptr<XskSet> sockets;
     std::unique_ptr<Engine> engine;
     std::unique_ptr<Worker<XskPort>> worker;  // last: its thread uses the others
-    std::optional<u32> core;
+    std::vector<u32> memory_percent;          // of the packet buffers, by node
 };
 
 WorkerPool::WorkerPool(XdpDataplane& xdp, PoolOptions options) : xdp_(xdp), options_(std::move(options)) {}
@@ -64,10 +58,12 @@ WorkerPool::WorkerPool(XdpDataplane& xdp, PoolOptions options) : xdp_(xdp), opti
 Result<std::unique_ptr<WorkerPool>> WorkerPool::start(const PoolOptions& options, XdpDataplane& xdp,
                                                       netlink::KernelMirror& mirror) {
     std::unique_ptr<WorkerPool> pool(new WorkerPool(xdp, options));
+    auto& notes = pool->options_.placement.plan.notes;
+    const std::vector<std::string> missing = pool->missing_huge_pages();
+    notes.insert(notes.end(), missing.begin(), missing.end());
     if (Status status = pool->open_host_paths(); !status) return status.error();
-    const u32 count = worker_count(options.workers, options.queues, usable_processors());
-    for (u32 i = 0; i < count; ++i) {
-        if (Status status = pool->add_member(i, count, mirror); !status) return status.error();
+    for (u32 i = 0; i < options.placement.plan.workers.size(); ++i) {
+        if (Status status = pool->add_member(i, mirror); !status) return status.error();
     }
     return pool;
 }
@@ -84,25 +80,35 @@ Status WorkerPool::open_host_paths() {
     return {};
 }
 
-Status WorkerPool::add_member(u32 index, u32 count, netlink::KernelMirror& mirror) {
-    std::vector<XskQueue> queues;
-    for (const XskQueue& queue : options_.queues) {
-        if (queue.queue % count == index) queues.push_back(queue);
-    }
-    Result<WorkerCounters> counters = WorkerCounters::create(options_.sizes.backends, options_.sizes.rules);
-    if (!counters) return counters.error();
-    auto member = std::make_unique<Member>(std::move(*counters), xdp_.node(), mirror);
+UmemOptions WorkerPool::umem_options(size_t queues) const {
     u32 mtu = 0;
     for (const auto& [device, bytes] : options_.mtu) mtu = std::max(mtu, bytes);
     UmemOptions umem;
-    umem.frames = frames_per_queue * static_cast<u32>(std::max<size_t>(queues.size(), 1));
-    umem.frame_size = mtu + ethernet_overhead + headroom_and_tail <= 2048 ? 2048 : 4096;
+    umem.frames = frames_per_queue * static_cast<u32>(std::max<size_t>(queues, 1));
+    umem.frame_size = buffer_bytes(mtu);
+    return umem;
+}
+
+// What this worker alone uses is made, and therefore lies, on its node. Its thread touches the rest first.
+Status WorkerPool::add_member(u32 index, netlink::KernelMirror& mirror) {
+    const WorkerPlacement& place = options_.placement.plan.workers[index];
+    std::vector<XskQueue> queues;
+    for (const XskQueue& queue : options_.queues) {
+        if (options_.placement.worker_of(queue.interface, queue.queue) == index) queues.push_back(queue);
+    }
+    const MemoryScope scope(place.memory_node ? std::vector{*place.memory_node} : std::vector<u32>{});
+    if (!scope.refusal().empty())
+        spdlog::warn("worker {}: its memory is not bound: {}", index, scope.refusal());
+    Result<WorkerCounters> counters = WorkerCounters::create(options_.sizes.backends, options_.sizes.rules);
+    if (!counters) return counters.error();
+    auto member = std::make_unique<Member>(std::move(*counters), xdp_.node(), mirror);
     XskOptions xsk;
     xsk.zero_copy = options_.zero_copy;
     xsk.busy_poll = options_.workers.poll == config::Poll::busy;
-    auto sockets = XskSet::open(queues, umem, xsk);
+    auto sockets = XskSet::open(queues, umem_options(queues.size()), xsk);
     if (!sockets) return sockets.error();
     member->sockets = std::move(*sockets);
+    member->memory_percent = percent_by_node(member->sockets->umem());
     struct tables tables {};
     xdp_.maps().fill(tables);
     member->counters.fill(tables);
@@ -110,10 +116,9 @@ Status WorkerPool::add_member(u32 index, u32 count, netlink::KernelMirror& mirro
     EngineOptions engine;
     engine.fragments = options_.fragments;
     member->engine = std::make_unique<Engine>(tables, member->router, engine);
-    if (options_.workers.cores) member->core = (*options_.workers.cores)[index];
     WorkerOptions worker;
     worker.name = fmt::format("sluice-w{}", index);
-    worker.core = member->core;
+    worker.core = place.core;
     worker.polling = polling_of(options_.workers.poll);
     worker.batch = options_.workers.batch;
     member->worker =
@@ -122,6 +127,20 @@ Status WorkerPool::add_member(u32 index, u32 count, netlink::KernelMirror& mirro
         member->worker->add_port(*port, port->where().device, host_paths_[port->ifindex()].get());
     members_.push_back(std::move(member));
     return {};
+}
+
+// What huge pages the workers' buffers lack, by node; told before they are taken.
+std::vector<std::string> WorkerPool::missing_huge_pages() const {
+    std::vector<HugePageNeed> needs;
+    for (const WorkerPlacement& worker : options_.placement.plan.workers) {
+        const UmemOptions umem = umem_options(worker.queues.size());
+        const u64 bytes = u64{umem.frames} * umem.frame_size;
+        const u32 node = worker.memory_node.value_or(worker.node);
+        const auto at = std::find_if(needs.begin(), needs.end(),
+                                     [&](const HugePageNeed& need) { return need.node == node; });
+        at == needs.end() ? needs.push_back({node, bytes}) : void(at->bytes += bytes);
+    }
+    return huge_page_shortfalls(read_huge_pages(), needs);
 }
 
 Status WorkerPool::run() {
@@ -215,7 +234,13 @@ std::vector<api::WorkerReport> WorkerPool::worker_reports() const {
         const WorkerStatistics s = member->worker->statistics();
         api::WorkerReport report;
         report.id = static_cast<u32>(reports.size());
-        report.core = member->core;
+        const WorkerPlacement& place = options_.placement.plan.workers[report.id];
+        report.core = place.core;
+        report.node = place.node;
+        report.memory_node = place.memory_node;
+        report.memory_percent = member->memory_percent;
+        report.pages = page_kind_name(member->sockets->umem().pages());
+        report.placement = place.reason;
         report.busy_ns = s.busy_ns;
         report.idle_ns = s.total_ns > s.busy_ns ? s.total_ns - s.busy_ns : 0;
         report.sleeps = s.sleeps;

@@ -11,6 +11,8 @@
 #include "control/api/model.h"
 #include "control/config/config.h"
 #include "control/daemon/counter_book.h"
+#include "control/daemon/placement.h"
+#include "dataplane/io/af_xdp/umem.h"
 #include "dataplane/io/host_path/host_path.h"
 #include "dataplane/io/netlink/kernel_mirror.h"
 #include "dataplane/io/xdp/xdp_dataplane.h"
@@ -20,15 +22,14 @@ namespace sluice::control {
 struct PoolOptions {
     std::vector<XskQueue> queues;
     config::Workers workers;
+    // Of `queues`: queue q of a device belongs to the worker that the plan gives it. Each worker has a queue
+    // on every device, so that a packet can leave by the worker that has it.
+    Placement placement;
     ZeroCopy zero_copy = ZeroCopy::automatic;
     u32 fragments = 16384;
     MapSizes sizes;
     std::map<std::string, u32> mtu;  // by device
 };
-
-// Which worker serves which queue: queue q of every device belongs to worker q modulo the number of workers,
-// so that a packet can leave by the worker that has it. `processors`: of this machine. At least one worker.
-u32 worker_count(const config::Workers& workers, const std::vector<XskQueue>& queues, u32 processors);
 
 class WorkerPool {
 public:
@@ -41,6 +42,8 @@ public:
 
     // Starts the threads and gives them the packets.
     Status run();
+
+    const Placement& placement() const { return options_.placement; }
 
     // On return no engine uses the image before.
     void set_image(const Image& image);
@@ -62,7 +65,9 @@ private:
 
     WorkerPool(XdpDataplane& xdp, PoolOptions options);
     Status open_host_paths();
-    Status add_member(u32 index, u32 count, netlink::KernelMirror& mirror);
+    Status add_member(u32 index, netlink::KernelMirror& mirror);
+    UmemOptions umem_options(size_t queues) const;
+    std::vector<std::string> missing_huge_pages() const;
     std::string refusal_of(u32 ifindex) const;
 
     XdpDataplane& xdp_;

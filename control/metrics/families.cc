@@ -188,7 +188,22 @@ void workers(const Report& report, Families& out) {
                              : 0.0);
         sleeps.add(labels, worker.sleeps);
     }
-    for (FamilyBuilder* family : {&busy, &idle, &ratio, &batches, &frames, &size, &sleeps})
+    auto place = FamilyBuilder::gauge(
+        "sluice_worker_node", "Memory node of the core that a worker is pinned to; core none: it is not.");
+    auto memory = FamilyBuilder::gauge("sluice_worker_memory_ratio",
+                                       "Share of a worker's packet buffers on each memory node, at start.");
+    for (const api::WorkerReport& worker : report.workers) {
+        const std::string id = fmt::to_string(worker.id);
+        place.add({{"worker", id}, {"core", worker.core ? fmt::to_string(*worker.core) : "none"}},
+                  worker.node);
+        for (size_t node = 0; node < worker.memory_percent.size(); ++node)
+            memory.add({{"worker", id}, {"node", fmt::to_string(node)}}, worker.memory_percent[node] / 100.0);
+    }
+    auto numa = FamilyBuilder::gauge("sluice_numa_active", "Whether workers and memory are placed by node.");
+    if (!report.placement.reason.empty())
+        numa.add({{"reason", report.placement.reason}}, report.placement.numa ? 1 : 0);
+    for (FamilyBuilder* family :
+         {&busy, &idle, &ratio, &batches, &frames, &size, &sleeps, &place, &memory, &numa})
         out.push_back(family->take());
 }
 

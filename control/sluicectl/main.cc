@@ -12,6 +12,7 @@
 #include "control/config/loader.h"
 #include "control/config/support.h"
 #include "control/sluicectl/client.h"
+#include "control/sluicectl/probe.h"
 #include "control/sluicectl/render.h"
 
 namespace sluice::ctl {
@@ -95,6 +96,16 @@ int config_check(const Options& options) {
     return done;
 }
 
+// What a configuration needs can be asked for before this release, or this machine, can serve it.
+int probe(const Options& options) {
+    const Result<config::Config> config = config::load_file(options.file);
+    if (!config) return complain(config.error(), failed);
+    const Result<Json> found = probe_huge_pages(*config);
+    if (!found) return complain(found.error(), failed);
+    fmt::print("{}", options.json ? found->dump(2) + "\n" : huge_pages_text(*found));
+    return found->at("missing").empty() ? done : failed;
+}
+
 int run(int argc, char** argv) {
     Options options;
     int result = done;
@@ -141,6 +152,11 @@ int run(int argc, char** argv) {
         fmt::print("{}", config::describe());
         return int{done};
     });
+    CLI::App* probe_command = add(app, "probe", "what this machine has for a configuration; needs no daemon",
+                                  [&] { return probe(options); });
+    probe_command->add_option("--hugepages", options.file, "sizes packet buffers for this configuration")
+        ->option_text("FILE")
+        ->required();
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -116,6 +116,7 @@ std::string workers_text(const Json& status) {
     if (status.at("workers").empty()) return wrapped(fmt::format("workers: none{}", behind(": ", none)), 0);
     Table table({{"worker", true},
                  {"core", true},
+                 {"node", true},
                  {"busy", true},
                  {"frames", true},
                  {"per batch", true},
@@ -129,12 +130,15 @@ std::string workers_text(const Json& status) {
         const Json& core = worker.at("core");
         table.add({fmt::to_string(worker.at("id").get<unsigned>()),
                    core.is_null() ? "-" : fmt::to_string(core.get<unsigned>()),
+                   fmt::to_string(worker.at("node").get<unsigned>()),
                    fmt::format("{:.1f}%", total > 0 ? 100 * busy / total : 0.0), count_of(worker, "frames"),
                    fmt::format("{:.1f}", batches > 0 ? number_of(worker, "frames") / batches : 0.0),
                    count_of(worker, "sleeps"), count_of(worker, "transmit_refused"),
                    count_of(worker, "host_path_refused")});
     }
-    return table.text();
+    std::string out = table.text();
+    for (const Json& line : status.at("placement").at("lines")) out += wrapped(line.get<std::string>(), 0);
+    return out;
 }
 
 }  // namespace

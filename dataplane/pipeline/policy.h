@@ -60,7 +60,9 @@ SHARED u64 policy_and(const struct pipeline* s, u32 index) {
         if (i >= *(const volatile u32*)&c->policy_row_count) break;
         const struct image_line* line = image_line_at(&s->tables, c->policy_rows[i] + index / 8);
         if (!line) return 0;
-        all &= line->word[index & 7];
+        u32 word = index;
+        OPAQUE(word);  // or the mask goes, and kernels before 6.8 have lost the bound of what was spilled
+        all &= line->word[word & 7];
     }
     return all;
 }

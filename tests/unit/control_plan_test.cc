@@ -3,9 +3,11 @@
 
 #include "control/daemon/nat_ports.h"
 #include "control/daemon/node_lock.h"
+#include "control/daemon/placement.h"
 #include "control/daemon/plan.h"
 #include "control/daemon/port_numbers.h"
 #include "control/daemon/worker_pool.h"
+#include "tests/support/fake_machine.h"
 
 namespace sluice::control {
 namespace {
@@ -134,16 +136,46 @@ TEST(NatPorts, AreBelowTheKernelsOwn) {
     EXPECT_EQ(nat_ports("what").count, 31744);
 }
 
-TEST(WorkerCount, IsBoundedByQueuesAndLeavesAProcessor) {
+TEST(NodePlacement, WorkersAreBoundedByQueuesAndLeaveACore) {
     std::vector<XskQueue> queues;
-    for (u32 queue = 0; queue < 4; ++queue) queues.push_back({"eth0", 2, 1, queue});
-    EXPECT_EQ(worker_count({}, queues, 2), 1U);
-    EXPECT_EQ(worker_count({}, queues, 4), 3U);
-    EXPECT_EQ(worker_count({}, queues, 16), 4U);
-    EXPECT_EQ(worker_count({}, queues, 1), 1U);
+    for (u32 queue = 0; queue < 4; ++queue) queues.push_back({"no-such-device", 2, 1, queue});
+    const auto workers = [&](const std::string& cpus, const config::Workers& settings) {
+        FakeMachine machine;
+        machine.cpus(cpus);
+        return NodePlacement({}, machine.files()).for_sockets(settings, queues).plan.workers.size();
+    };
+    EXPECT_EQ(workers("0-1", {}), 1U);
+    EXPECT_EQ(workers("0-3", {}), 3U);
+    EXPECT_EQ(workers("0-15", {}), 4U);
+    EXPECT_EQ(workers("0", {}), 1U);
     config::Workers cores;
     cores.cores = {2, 3};
-    EXPECT_EQ(worker_count(cores, queues, 16), 2U);
+    EXPECT_EQ(workers("0-15", cores), 2U);
+}
+
+TEST(NodePlacement, FlagBeatsFileAndIsNamed) {
+    FakeMachine machine;
+    machine.cpus("0-3").nodes("0-1", "0-1").node(0, "0-1", "10 20").node(1, "2-3", "20 10");
+    config::Workers settings;
+    settings.numa = true;
+    const std::vector<XskQueue> queues = {{"no-such-device", 2, 1, 0}};
+    const config::Flag off{config::Switch::off, config::DecidedBy::environment};
+    const Placement placement = NodePlacement(off, machine.files()).for_sockets(settings, queues);
+    EXPECT_FALSE(placement.plan.numa);
+    EXPECT_EQ(placement.plan.numa_reason, "switched off, false (environment; the file says true)");
+    EXPECT_EQ(placement.worker_of("no-such-device", 0), 0U);
+    const Placement on = NodePlacement({}, machine.files()).for_sockets(settings, queues);
+    EXPECT_TRUE(on.plan.numa);
+    EXPECT_EQ(on.plan.numa_reason, "the machine has 2 nodes, true (file)");
+}
+
+TEST(NodePlacement, AMachineThatCannotBeReadGetsOneWorkerAndTheReason) {
+    const FakeMachine empty;
+    const Placement placement =
+        NodePlacement({}, empty.files()).for_sockets({}, {{"no-such-device", 2, 1, 3}});
+    ASSERT_EQ(placement.plan.workers.size(), 1U);
+    EXPECT_EQ(placement.plan.workers[0].queues.size(), 4U);
+    EXPECT_NE(placement.plan.notes.at(0).find("system/cpu/online: cannot be read"), std::string::npos);
 }
 
 TEST(NodeLock, TheSecondDaemonIsToldWhoHasIt) {

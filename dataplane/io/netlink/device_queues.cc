@@ -26,4 +26,15 @@ u32 receive_queues(const std::string& interface) {
     return std::max(channels.rx_count + channels.combined_count, 1U);
 }
 
+std::string bus_address(const std::string& interface) {
+    const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ethtool_drvinfo info{};
+    info.cmd = ETHTOOL_GDRVINFO;
+    ifreq request{};
+    interface.copy(request.ifr_name, IFNAMSIZ - 1);
+    request.ifr_data = reinterpret_cast<char*>(&info);
+    if (!socket || ioctl(socket.get(), SIOCETHTOOL, &request) != 0) return "";
+    return {info.bus_info, strnlen(info.bus_info, sizeof info.bus_info)};
+}
+
 }  // namespace sluice::netlink

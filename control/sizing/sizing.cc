@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/sizing/sizing.h"
+
+#include <algorithm>
+
+namespace sluice::control {
+
+namespace {
+
+constexpr u64 huge_page = u64{2} << 20;
+constexpr u32 ethernet_overhead = 14 + 8;  // header and two tags
+constexpr u32 headroom_and_tail = 256 + 256;
+
+u64 rounded(u64 bytes) { return (bytes + huge_page - 1) / huge_page * huge_page; }
+
+// A DPDK port's pool: receive and transmit rings full, and for each worker (one per queue at most) what its
+// engine, batch and pool cache hold; beside each buffer DPDK's own header and head room, and the rings.
+u64 dpdk_bytes(const config::DpdkPort& port, u32 mtu) {
+    constexpr u64 transmit_ring = 1024;
+    constexpr u64 held_by_worker = 1024 + 2 * 256;
+    constexpr u64 host_inlet = 1024;
+    constexpr u64 header = 128 + 320;
+    constexpr u64 rings = u64{8} << 20;
+    const u64 buffers = port.rx_queues * (port.rx_descriptors + transmit_ring + held_by_worker) + host_inlet;
+    return buffers * (std::max(2048U, (mtu + ethernet_overhead + 127) / 128 * 128) + header) + rings;
+}
+
+}  // namespace
+
+u32 buffer_bytes(u32 mtu) { return mtu + ethernet_overhead + headroom_and_tail <= 2048 ? 2048 : 4096; }
+
+std::vector<BufferNeed> buffer_needs(const config::Config& config,
+                                     const std::function<DeviceFacts(const std::string& device)>& facts) {
+    std::vector<BufferNeed> needs;
+    u32 most = 0;  // buffers are of one size, that of the largest MTU
+    for (const config::Interface& interface : config.interfaces) {
+        if (interface.is_sub_interface()) continue;
+        BufferNeed need;
+        need.interface = interface.name;
+        need.dpdk = interface.dpdk.has_value();
+        if (need.dpdk) {
+            need.node = facts(interface.dpdk->device).node;
+            need.queues = interface.dpdk->rx_queues;
+            need.bytes = rounded(dpdk_bytes(*interface.dpdk, interface.mtu.value_or(1500)));
+        } else {
+            const DeviceFacts device = facts(interface.name);
+            need.node = device.node;
+            need.queues = interface.queues.value_or(device.queues);
+            most = std::max(most, interface.mtu.value_or(device.mtu));
+        }
+        needs.push_back(std::move(need));
+    }
+    for (BufferNeed& need : needs) {
+        if (!need.dpdk) need.bytes = rounded(u64{need.queues} * frames_per_queue * buffer_bytes(most));
+    }
+    return needs;
+}
+
+std::vector<HugePageNeed> by_node(const std::vector<BufferNeed>& needs, u32 fallback) {
+    std::vector<HugePageNeed> nodes;
+    for (const BufferNeed& need : needs) {
+        const u32 node = need.node.value_or(fallback);
+        const auto at = std::find_if(nodes.begin(), nodes.end(),
+                                     [&](const HugePageNeed& each) { return each.node == node; });
+        if (at == nodes.end())
+            nodes.push_back({node, need.bytes});
+        else
+            at->bytes += need.bytes;
+    }
+    return nodes;
+}
+
+}  // namespace sluice::control
