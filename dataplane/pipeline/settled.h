@@ -30,7 +30,8 @@ enum {
 SHARED bool settled_ipv4(const struct ipv4_header* ip, u32 room) {
     u32 total = from_be16(ip->total_length);
     const struct be32* word = (const struct be32*)ip;
-    if (ip->version_length != 0x45 || ip->ttl <= 1 || total > room) return false;
+    if (ip->version_length != 0x45 || ip->ttl <= 1) return false;
+    if (total < sizeof *ip || total > room) return false;
     if (from_be16(ip->fragment) & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK)) return false;
     return sum_fold((u64)word[0].raw + word[1].raw + word[2].raw + word[3].raw + word[4].raw) == 0xffff;
 }

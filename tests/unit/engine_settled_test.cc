@@ -23,10 +23,21 @@ public:
         if (below(12) == 0) frame.at(below(static_cast<u32>(frame.size()))) ^= static_cast<u8>(1 << below(8));
         if (below(40) == 0) frame.resize(14 + below(static_cast<u32>(frame.size()) - 14));
         if (below(20) == 0) frame.resize(frame.size() + below(9));  // padding
+        if (below(30) == 0) claim_length(frame, static_cast<u16>(below(64)));
         return frame;
     }
 
 private:
+    // An IPv4 header of a right checksum that says the packet has LENGTH bytes.
+    static void claim_length(Bytes& frame, u16 length) {
+        constexpr size_t l3 = 14;
+        if (frame.size() < l3 + sizeof(ipv4_header)) return;
+        put16(frame, l3 + 2, length);
+        put16(frame, l3 + 10, 0);
+        const auto at = frame.begin() + l3;
+        put16(frame, l3 + 10, naive_checksum(Bytes(at, at + sizeof(ipv4_header))));
+    }
+
     std::string payload() { return std::string(below(30) == 0 ? 1370 + below(60) : below(40), 'x'); }
     u8 tcp_flags() { return std::array<u8, 12>{2, 16, 16, 16, 16, 16, 24, 24, 16, 17, 4, 18}.at(below(12)); }
     u8 ttl() { return static_cast<u8>(below(25) == 0 ? below(3) : 64); }
