@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the benchmarks and runs what is named, or all: xdp engine flow_table live. Writes perf/results/<date>.json
+# Builds the benchmarks and runs what is named, or all: xdp engine flow_table live dpdk. Writes perf/results/<date>.json
 # and <date>.md. Live ones need root, as does the XDP one.
 #
 #     BUILD=DIRECTORY  build directory (default build-perf)
@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 build=${BUILD:-build-perf}
 core=${CORE:-1}
 scenarios=("$@")
-[ ${#scenarios[@]} -gt 0 ] || scenarios=(xdp engine flow_table live)
+[ ${#scenarios[@]} -gt 0 ] || scenarios=(xdp engine flow_table live dpdk)
 [ -d "$build" ] || meson setup "$build" >/dev/null
 work=$(mktemp -d)
 pages=$(cat /proc/sys/vm/nr_hugepages)
@@ -46,10 +46,16 @@ live() {
         --rounds "$(rounds 7)" --json "$work/live.json"
 }
 
+dpdk() {
+    ninja -C "$build" control/sluiced/sluiced perf/dpdk/dpdk-bench
+    python3 perf/dpdk/dpdk_bench.py --bench "$build/perf/dpdk/dpdk-bench" --sluiced "$build/control/sluiced/sluiced" \
+        --rounds "$(rounds 5)" --json "$work/dpdk.json"
+}
+
 for scenario in "${scenarios[@]}"; do
     case $scenario in
-        xdp | engine | flow_table | live) "$scenario" ;;
-        *) echo "run.sh: $scenario: expected xdp, engine, flow_table or live" >&2 && exit 2 ;;
+        xdp | engine | flow_table | live | dpdk) "$scenario" ;;
+        *) echo "run.sh: $scenario: expected xdp, engine, flow_table, live or dpdk" >&2 && exit 2 ;;
     esac
 done
 python3 perf/collect.py "$work" perf/results

@@ -35,6 +35,40 @@ Json counters_json(const struct port_counters& counters) {
             {"punts", punts}};
 }
 
+Json dpdk_json(const DpdkReport& port) {
+    const DpdkDeviceStatistics& s = port.statistics;
+    Json extended = Json::object();
+    for (const auto& [name, value] : port.extended) extended[name] = value;
+    return {{"device", port.device},
+            {"driver", port.driver},
+            {"rx_queues", port.rx_queues},
+            {"tx_queues", port.tx_queues},
+            {"symmetric_rss", port.symmetric_rss},
+            {"link", {{"up", port.link.up}, {"mbps", port.link.mbps}}},
+            {"received", s.received},
+            {"sent", s.sent},
+            {"missed", s.missed},
+            {"no_buffer", s.no_buffer},
+            {"receive_errors", s.receive_errors},
+            {"transmit_errors", s.transmit_errors},
+            {"buffers", s.buffers},
+            {"buffers_in_use", s.buffers_in_use},
+            {"transmit_full", port.ports.transmit_full},
+            {"oversize", port.ports.oversize},
+            {"unjoined", port.ports.no_buffer},
+            {"handed_over", port.ports.handed_over},
+            {"inlet_sent", port.ports.inlet_sent},
+            {"inlet_dropped", port.ports.inlet_dropped},
+            {"inlet_full", s.inlet_full},
+            {"host_path",
+             {{"device", port.host_path},
+              {"to_host", port.host_delivered},
+              {"refused", port.host_refused},
+              {"from_host", s.host_frames},
+              {"no_buffer", s.host_no_buffer}}},
+            {"extended", extended}};
+}
+
 Json interface_json(const InterfaceReport& interface, const std::vector<TrafficReport>& traffic) {
     Json tiers = Json::array();
     for (const TierReport& tier : interface.tiers) {
@@ -57,6 +91,8 @@ Json interface_json(const InterfaceReport& interface, const std::vector<TrafficR
                           {"rx_ring_full", s.rx_ring_full},
                           {"rx_fill_ring_empty", s.rx_fill_ring_empty}});
     }
+    Json dpdk = nullptr;
+    if (interface.dpdk) dpdk = dpdk_json(*interface.dpdk);
     Json counters = Json::object();
     for (const TrafficReport& each : traffic) {
         if (each.interface == interface.name) counters[each.tier] = counters_json(each.counters);
@@ -71,6 +107,7 @@ Json interface_json(const InterfaceReport& interface, const std::vector<TrafficR
             {"addresses", interface.addresses},
             {"tiers", tiers},
             {"queues", queues},
+            {"dpdk", dpdk},
             {"traffic", counters}};
 }
 
@@ -172,6 +209,31 @@ Json status_json(const Report& report) {
             {"trace_every", report.trace_every}};
 }
 
+Json proxy_json(const ProxyServiceReport& proxy) {
+    Json ended = Json::object();
+    for (const auto& [name, count] : proxy.ended) {
+        if (count != 0) ended[name] = count;
+    }
+    Json backends = Json::array();
+    for (const ProxyBackendReport& backend : proxy.backends) {
+        backends.push_back({{"name", backend.name},
+                            {"connections", backend.connections},
+                            {"failures", backend.failures},
+                            {"bytes_to", backend.bytes_to},
+                            {"bytes_from", backend.bytes_from}});
+    }
+    return {{"opened", proxy.opened},
+            {"open", proxy.open},
+            {"ended", ended},
+            {"retries", proxy.retries},
+            {"bytes_to_backend", proxy.bytes_to_backend},
+            {"bytes_to_client", proxy.bytes_to_client},
+            {"datagrams_to_backend", proxy.datagrams_to_backend},
+            {"datagrams_to_client", proxy.datagrams_to_client},
+            {"datagrams_lost", proxy.datagrams_lost},
+            {"backends", backends}};
+}
+
 Json services_json(const Report& report) {
     Json services = Json::array();
     for (const ServiceReport& service : report.services) {
@@ -192,6 +254,10 @@ Json services_json(const Report& report) {
                             {"mode", service.mode},
                             {"tier", service.tier},
                             {"backends", backends}});
+        if (!report.proxy || service.mode != "proxy") continue;
+        for (const ProxyServiceReport& proxy : report.proxy->services) {
+            if (proxy.name == service.name) services.back()["proxy"] = proxy_json(proxy);
+        }
     }
     return {{"services", services}};
 }

@@ -11,6 +11,7 @@
 
 #include "dataplane/base/result.h"
 #include "dataplane/io/af_xdp/xsk_options.h"
+#include "dataplane/io/dpdk/dpdk_statistics.h"
 #include "dataplane/io/xdp/xdp_attacher.h"
 #include "dataplane/tables/counters.h"
 #include "dataplane/tables/flow.h"
@@ -32,6 +33,22 @@ struct QueueReport {
     XskStatistics statistics;
 };
 
+// A DPDK port: its device, and what the device, its driver and our side of it count.
+struct DpdkReport {
+    std::string device;  // as configured
+    std::string driver;
+    u32 rx_queues = 0;
+    u32 tx_queues = 0;
+    bool symmetric_rss = false;
+    DpdkLink link;
+    DpdkDeviceStatistics statistics;
+    DpdkPortStatistics ports;                           // over all workers
+    std::vector<std::pair<std::string, u64>> extended;  // the driver's own, by its names
+    std::string host_path;                              // name of the exception device; empty: none
+    u64 host_delivered = 0;
+    u64 host_refused = 0;
+};
+
 struct InterfaceReport {
     std::string name;
     u32 port = 0;     // its number, 1 to 63
@@ -43,6 +60,7 @@ struct InterfaceReport {
     std::vector<std::string> addresses;
     std::vector<TierReport> tiers;  // of a sub-interface: none, they are the device's
     std::vector<QueueReport> queues;
+    std::optional<DpdkReport> dpdk;
 };
 
 // Of one port by one tier.
@@ -107,6 +125,56 @@ struct FlowTableReport {
     struct worker_counters counters {};  // of all tiers
 };
 
+// Counts by powers of two of microseconds: bucket i has what took up to 2^i us, the last one all above.
+struct HistogramReport {
+    std::vector<u64> buckets;
+    u64 sum_ns = 0;
+};
+
+struct ProxyBackendReport {
+    std::string name;  // "10.0.1.11:8080"
+    u64 connections = 0;
+    u64 failures = 0;  // connects that failed
+    u64 bytes_to = 0;
+    u64 bytes_from = 0;
+};
+
+// A service in mode proxy, as the epoll tier counts it.
+struct ProxyServiceReport {
+    std::string name;
+    u64 opened = 0;
+    u64 open = 0;
+    std::vector<std::pair<std::string, u64>> ended;  // by how
+    u64 retries = 0;
+    u64 bytes_to_backend = 0;
+    u64 bytes_to_client = 0;
+    u64 datagrams_to_backend = 0;
+    u64 datagrams_to_client = 0;
+    u64 datagrams_lost = 0;
+    HistogramReport connect;
+    HistogramReport first_byte;
+    std::vector<ProxyBackendReport> backends;
+};
+
+struct ProxyReport {
+    std::vector<ProxyServiceReport> services;
+    std::vector<u64> cpu_ns;  // of each loop's thread
+    u64 connections = 0;      // open, sessions included
+    u64 listeners = 0;
+    u64 wakes = 0;
+    u64 events = 0;
+    u64 accept_pauses = 0;
+    u64 held_bytes = 0;
+    u64 buffer_bound = 0;
+    u64 high_water = 0;
+    u64 starved = 0;
+    u64 splices = 0;
+    u64 copies = 0;
+    u64 closed_forgotten = 0;
+    u64 log_lines = 0;
+    u64 log_dropped = 0;
+};
+
 struct ConfigReport {
     std::string file;
     u32 generation = 0;
@@ -147,6 +215,7 @@ struct Report {
     KernelReport kernel;
     std::optional<XdpRunStatistics> run;  // while the kernel keeps them
     u32 trace_every = 0;
+    std::optional<ProxyReport> proxy;  // once a service was in mode proxy
 };
 
 struct FlowRequest {

@@ -18,8 +18,8 @@ std::optional<u8> mode_of(config::Mode mode) {
         case config::Mode::dsr_l2: return MODE_DSR_L2;
         case config::Mode::dsr_ipip: return MODE_DSR_IPIP;
         case config::Mode::dsr_gue: return MODE_DSR_GUE;
-        case config::Mode::dsr_gre:
-        case config::Mode::proxy: break;
+        case config::Mode::proxy: return MODE_PROXY;
+        case config::Mode::dsr_gre: break;
     }
     return std::nullopt;
 }
@@ -124,10 +124,10 @@ Result<image_service> service_record(const config::Service& service, bool ambigu
     const auto mode = mode_of(service.mode);
     const auto hash = hash_of(service);
     const std::string where = service.where.text();
-    if (!mode) return make_error("{}: expected mode nat, fullnat, dsr_l2, dsr_ipip or dsr_gue", where);
+    if (!mode) return make_error("{}: expected mode nat, fullnat, dsr_l2, dsr_ipip, dsr_gue or proxy", where);
     if (!hash)
         return make_error("{}: expected hash five_tuple, source, source_and_port or destination_port", where);
-    if (!is_hashed(service.scheduler))
+    if (!is_hashed(service.scheduler) && service.mode != config::Mode::proxy)
         return make_error("{}: expected scheduler maglev or source_hash", where);
     record.mode = *mode;
     record.hash = *hash;

@@ -65,6 +65,7 @@ struct State {
 struct Log {
     std::string level = "info";
     std::string format = "text";
+    std::string access;  // file of the access log; empty: none, "-": standard output
     bool operator==(const Log&) const = default;
 };
 

@@ -64,7 +64,10 @@ std::string describe() {
         const std::string built = limitation.built.empty()
                                       ? "nothing: leave it out"
                                       : fmt::format("{}", fmt::join(limitation.built, ", "));
-        out += fmt::format("| `{}` | {} |\n", limitation.key, built);
+        const std::string except = limitation.except_mode.empty()
+                                       ? ""
+                                       : fmt::format("; with `mode: {}` all", limitation.except_mode);
+        out += fmt::format("| `{}` | {}{} |\n", limitation.key, built, except);
     }
     return out;
 }

@@ -228,6 +228,7 @@ struct Proxy {
     Duration connect_timeout{3000};
     Duration idle_timeout{15 * 60 * 1000};
     ProxyProtocol proxy_protocol = ProxyProtocol::none;
+    bool accept_proxy_protocol = false;
     bool transparent = false;
     std::optional<bool> splice;  // empty: auto
     bool operator==(const Proxy&) const = default;

@@ -94,7 +94,9 @@ const Schema<Log>& log_schema() {
             .key("level", &Log::level, word({"trace", "debug", "info", "warn", "error", "critical", "off"}),
                  "info", "the least important that is logged")
             .key("format", &Log::format, word({"text", "json"}), "text",
-                 "lines for people, or one JSON object per line");
+                 "lines for people, or one JSON object per line")
+            .key("access", &Log::access, any_text("a file's path, or - for standard output"), none,
+                 "where proxied connections are logged, a line each when they end");
     return schema;
 }
 

@@ -87,6 +87,8 @@ const Schema<Proxy>& proxy_schema() {
                  one_of<ProxyProtocol>(
                      {{"none", ProxyProtocol::none}, {"v1", ProxyProtocol::v1}, {"v2", ProxyProtocol::v2}}),
                  "none", "PROXY protocol header sent to the backend")
+            .key("accept_proxy_protocol", &Proxy::accept_proxy_protocol, boolean(), "false",
+                 "clients' connections begin with a PROXY protocol header, of either version")
             .key("transparent", &Proxy::transparent, boolean(), "false", "connect from the client's address")
             .key("splice", &Proxy::splice, automatic(boolean()), "auto", "relay inside the kernel");
     return schema;

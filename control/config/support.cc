@@ -28,6 +28,14 @@ struct Search {
     const Limitation& limitation;
     Problems& problems;
 
+    bool is_excepted(const Node& entry) const {
+        if (limitation.except_mode.empty()) return false;
+        for (size_t i = 0; i < entry.keys.size(); ++i) {
+            if (entry.keys[i].text == "mode" && entry.items[i].text == limitation.except_mode) return true;
+        }
+        return false;
+    }
+
     void refuse(const Node& node, const std::string& path) const {
         const auto& built = limitation.built;
         if (node.kind == Node::Kind::scalar &&
@@ -46,8 +54,10 @@ struct Search {
         }
         const std::string_view step = take_step(pattern);
         if (step == "[]" && node.kind == Node::Kind::sequence) {
-            for (size_t i = 0; i < node.items.size(); ++i)
-                visit(node.items[i], fmt::format("{}[{}]", path, i), pattern);
+            for (size_t i = 0; i < node.items.size(); ++i) {
+                if (!is_excepted(node.items[i]))
+                    visit(node.items[i], fmt::format("{}[{}]", path, i), pattern);
+            }
         }
         for (size_t i = 0; i < node.keys.size(); ++i) {
             if (step != "*" && step != node.keys[i].text) continue;
@@ -60,22 +70,21 @@ struct Search {
 
 const std::vector<Limitation>& limitations() {
     static const std::vector<Limitation> all = {
-        {"interfaces[].tiers[]", {"xdp", "af_xdp"}},
-        {"interfaces[].require[]", {"xdp_native", "af_xdp", "af_xdp_zero_copy"}},
-        {"interfaces[].dpdk", {}},
+        {"interfaces[].tiers[]", {"dpdk", "xdp", "af_xdp"}},
+        {"interfaces[].require[]", {"xdp_native", "af_xdp", "af_xdp_zero_copy", "dpdk"}},
         {"policy.sets.*.fqdn", {}},
         {"policy.rules[].action", {"allow", "drop", "reject", "rate_limit"}},
         {"policy.rules[].when", {}},
         {"policy.rules[].priority", {}},
         {"policy.rules[].log", {"off"}},
-        {"services[].scheduler", {"maglev"}},
+        {"services[].scheduler", {"maglev"}, "proxy"},
         {"services[].hash", {"five_tuple", "source", "source_and_port", "destination_port"}},
-        {"services[].mode", {"nat", "fullnat", "dsr_l2", "dsr_ipip", "dsr_gue"}},
-        {"services[].tier", {"auto", "xdp", "af_xdp"}},
+        {"services[].mode", {"nat", "fullnat", "dsr_l2", "dsr_ipip", "dsr_gue", "proxy"}},
+        {"services[].tier", {"auto", "xdp", "af_xdp", "dpdk", "epoll"}},
         {"services[].syn_cookies", {"off"}},
         {"services[].health_check", {}},
-        {"services[].limits", {}},
-        {"services[].proxy", {}},
+        {"services[].limits", {}, "proxy"},
+        {"services[].proxy.transparent", {"false"}},
         {"tunnels[].type", {"ipip", "gue"}},
         {"interception.enabled", {"false"}},
         {"qos", {}},

@@ -20,6 +20,7 @@ Status check_supported(const Config& config);
 struct Limitation {
     std::string key;                 // "services[].mode"; [] is any entry, * any name
     std::vector<std::string> built;  // values that are; empty: the key is not supported at all
+    std::string except_mode = "";    // a service's mode in which this does not hold
 };
 const std::vector<Limitation>& limitations();
 

@@ -69,6 +69,11 @@ void check_combinations(const Service& service, Checker& check) {
     if (service.mode == Mode::proxy && service.protocol == Protocol::sctp) {
         check.wrong(service.where, "mode", "a mode other than proxy for protocol sctp");
     }
+    const bool headers =
+        service.proxy.proxy_protocol != ProxyProtocol::none || service.proxy.accept_proxy_protocol;
+    if (service.mode == Mode::proxy && service.protocol == Protocol::udp && headers) {
+        check.wrong(service.where, "proxy", "no PROXY protocol with protocol udp");
+    }
     if (service.mode == Mode::proxy && service.tier && *service.tier != Tier::epoll) {
         check.wrong(service.where, "tier", "auto or epoll, as the mode is proxy");
     }

@@ -28,7 +28,10 @@ constexpr auto sweep_period = 100ms;
 constexpr u32 sweeps_per_round = 100;  // an expired flow is gone, and counted, within ten seconds
 constexpr u32 least_slots_per_sweep = 4096;
 constexpr auto neighbor_period = 1s;
+constexpr auto tend_period = 1s;
 constexpr auto patience = 10s;
+constexpr auto drain_limit = 25s;  // within the 30 s that orchestrators give
+constexpr auto drain_period = 50ms;
 constexpr auto reload_patience = 60s;
 
 }  // namespace
@@ -46,7 +49,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonOptions& options) {
     if (status) return daemon;
     // What an earlier daemon left forwarding stays; what this one began, it takes away again.
     Tiers* const tiers = daemon->tiers_.get();
-    if (tiers != nullptr && tiers->is_open() && !tiers->xdp().maps().adopted()) {
+    if (tiers != nullptr && tiers->xdp() != nullptr && !tiers->xdp()->maps().adopted()) {
         if (Status undone = tiers->detach_all(); !undone) spdlog::warn("{}", undone.error().message);
     }
     return status.error();
@@ -64,7 +67,7 @@ Status Daemon::begin() {
     if (!loop) return loop.error();
     loop_ = std::move(*loop);
     const auto on_signal = [this](int signal) {
-        if (signal != SIGHUP) return stop();
+        if (signal != SIGHUP) return drain();
         if (Status status = reload_now(); !status)
             spdlog::error("reload refused: {}", status.error().message);
     };
@@ -93,16 +96,16 @@ Status Daemon::open_tiers() {
     }
     if (Status status = tiers_->open(config_, plans_); !status) return status;
     if (tiers_->is_open()) {
-        node_state& node = tiers_->xdp().node();
+        node_state& node = tiers_->node();
         generation_ = node.generation;
         const NatPorts ports = nat_ports_of_node();
         node.nat_port_first = ports.first;
         node.nat_port_count = ports.count;
         struct tables tables {};
-        tiers_->xdp().maps().fill(tables);
+        tiers_->tables().fill(tables);
         sweeper_ = std::make_unique<FlowSweeper>(tables);
     } else {
-        spdlog::warn("no interface has the XDP program: every packet passes to the host");
+        spdlog::warn("no interface has a tier of ours: every packet passes to the host");
     }
     if (Status status = adopt_numbers(); !status) return status;
     adopt_names();
@@ -114,7 +117,7 @@ Status Daemon::open_tiers() {
 // Ports that an earlier daemon numbered keep their numbers: flows remember them.
 Status Daemon::adopt_numbers() {
     if (!tiers_->is_open()) return {};
-    const node_state& node = tiers_->xdp().node();
+    const node_state& node = tiers_->node();
     for (const LogicalInterface& interface : logical_interfaces(config_)) {
         const netlink::Link* link = mirror_->view().link(interface.device);
         for (u32 number = 1; link != nullptr && number < NODE_PORTS; ++number) {
@@ -128,8 +131,8 @@ Status Daemon::adopt_numbers() {
 
 // So do services, backends and rules. Without what was kept, the numbers follow the configuration's order.
 void Daemon::adopt_names() {
-    if (!tiers_->is_open() || !tiers_->xdp().maps().adopted()) return;
-    const auto text = read_pinned_text(tiers_->xdp().maps().directory(), kept_names_pin);
+    if (tiers_->xdp() == nullptr || !tiers_->xdp()->maps().adopted()) return;
+    const auto text = read_pinned_text(tiers_->xdp()->maps().directory(), kept_names_pin);
     if (!text || !text->has_value()) {
         spdlog::warn("names that flows and counters had are not known any more: {}",
                      text ? "none were kept" : text.error().message);
@@ -152,8 +155,10 @@ Status Daemon::start_timers() {
     };
     if (Status status = every(neighbor_period, [this] { refresh_neighbors(); }); !status) return status;
     if (!tiers_->is_open()) return {};
+    if (Status status = every(tend_period, [this] { tend(); }); !status) return status;
     if (Status status = every(sweep_period, [this] { sweep(); }); !status) return status;
-    auto reader = TraceReader::open(tiers_->xdp().maps(),
+    if (tiers_->xdp() == nullptr) return {};
+    auto reader = TraceReader::open(tiers_->xdp()->maps(),
                                     [this](const trace_event& event) { trace_log_.add(event, *naming_); });
     if (!reader) return reader.error();
     trace_reader_ = std::move(*reader);
@@ -170,6 +175,12 @@ Status Daemon::serve() {
     auto metrics = metrics::Server::start(config_.metrics.listen, *this);
     if (!metrics) return metrics.error();
     metrics_ = std::move(*metrics);
+    auto diagnostics =
+        DiagnosticsServer::start(config_.diagnostics.listen, [this] { return running_proxy(); });
+    if (diagnostics)
+        diagnostics_ = std::move(*diagnostics);
+    else
+        spdlog::warn("{}", diagnostics.error().message);
     for (const auto& [name, plan] : plans_) {
         for (const api::TierReport& tier : tiers_->tier_reports(plan)) {
             spdlog::info("interface {}: {} {} {}{}{} (switch: {})", name, tier.tier,
@@ -186,12 +197,29 @@ Status Daemon::run() {
     Status status = loop_->run();
     stopping_ = true;
     if (!options_.detach) {
-        spdlog::info("stopped; the XDP tier goes on forwarding");
+        spdlog::info("stopped{}", tiers_->xdp() != nullptr ? "; the XDP tier goes on forwarding" : "");
         return status;
     }
     const Status detached = tiers_->detach_all();
     spdlog::info("stopped; everything was taken off the node");
     return status ? detached : status;
+}
+
+// Proxied connections may finish; the node is not ready meanwhile. A second signal ends it at once.
+void Daemon::drain() {
+    if (drain_until_ || proxy_.done()) return stop();
+    drain_until_ = std::chrono::steady_clock::now() + drain_limit;
+    proxy_.drain();
+    spdlog::info("draining: {} proxied connections are open", proxy_.proxy()->connections());
+    auto id = loop_->every(drain_period, [this] {
+        if (proxy_.done() || std::chrono::steady_clock::now() >= *drain_until_) stop();
+    });
+    if (!id) stop();
+}
+
+std::shared_ptr<const proxy::Proxy> Daemon::running_proxy() {
+    auto proxy = on_loop<std::shared_ptr<const proxy::Proxy>>([this] { return proxy_.proxy(); }, patience);
+    return proxy ? *proxy : nullptr;
 }
 
 void Daemon::stop() {
@@ -202,10 +230,12 @@ void Daemon::stop() {
 Daemon::~Daemon() {
     stopping_ = true;
     // Answers end before what they are about does.
+    diagnostics_.reset();
     api_.reset();
     metrics_.reset();
     trace_reader_.reset();
     sweeper_.reset();
+    proxy_.stop();
     tiers_.reset();
     mirror_.reset();
 }
@@ -224,8 +254,16 @@ Status Daemon::clean(const std::string& file) {
     return (*xdp)->detach_all();
 }
 
+void Daemon::tend() {
+    if (!tiers_->tend(config_, plans_)) return;
+    ports_ = current_ports(config_, plans_, numbers_);
+    Status status = tiers_->set_ports(ports_);
+    if (status) status = tiers_->bring_up(config_, plans_, ports_);
+    if (!status) spdlog::error("{}", status.error().message);
+}
+
 void Daemon::sweep() {
-    const u32 capacity = tiers_->xdp().node().flow_capacity;
+    const u32 capacity = tiers_->node().flow_capacity;
     sweeper_->step(std::max(capacity / sweeps_per_round, least_slots_per_sweep), ticks_now());
 }
 
@@ -271,7 +309,7 @@ Result<api::FlowPage> Daemon::flows(const api::FlowRequest& request) {
         [this]() -> std::optional<View> {
             if (!tiers_->is_open()) return std::nullopt;
             View view{{}, naming_};
-            tiers_->xdp().maps().fill(view.tables);
+            tiers_->tables().fill(view.tables);
             return view;
         },
         patience);
@@ -288,10 +326,10 @@ Status Daemon::reload() {
 Status Daemon::set_trace(u32 every) {
     Result<Status> status = on_loop<Status>(
         [this, every]() -> Status {
-            if (!tiers_->is_open())
+            if (tiers_->xdp() == nullptr)
                 return make_error("no interface has the XDP program: there is nothing to sample");
             trace_log_.clear();
-            tiers_->xdp().node().trace_every = every;
+            tiers_->node().trace_every = every;
             return {};
         },
         patience);

@@ -16,7 +16,9 @@
 #include "control/config/config.h"
 #include "control/config/flags.h"
 #include "control/daemon/counter_book.h"
+#include "control/daemon/diagnostics.h"
 #include "control/daemon/node_lock.h"
+#include "control/daemon/proxy_tier.h"
 #include "control/daemon/tiers.h"
 #include "control/daemon/trace_log.h"
 #include "control/metrics/server.h"
@@ -63,6 +65,8 @@ private:
     Status start_timers();
     Status serve();
     void stop();
+    void drain();
+    std::shared_ptr<const proxy::Proxy> running_proxy();
 
     // What a configuration becomes on this machine.
     struct Candidate {
@@ -85,6 +89,7 @@ private:
     void kernel_changed(const netlink::KernelView& before, const netlink::KernelView& now);
     void refresh_neighbors();
     void sweep();
+    void tend();
 
     api::Report report_now();
     void report_interfaces(api::Report& report) const;
@@ -103,6 +108,7 @@ private:
     std::unique_ptr<EventLoop> loop_;
     std::unique_ptr<netlink::KernelMirror> mirror_;
     std::unique_ptr<Tiers> tiers_;
+    ProxyTier proxy_;
     std::unique_ptr<FlowSweeper> sweeper_;
     std::unique_ptr<TraceReader> trace_reader_;
     TraceLog trace_log_;
@@ -119,9 +125,11 @@ private:
     api::ConfigReport config_report_;
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::atomic<bool> stopping_{false};
+    std::optional<std::chrono::steady_clock::time_point> drain_until_;  // set once draining
 
     std::unique_ptr<metrics::Server> metrics_;
     std::unique_ptr<api::Server> api_;
+    std::unique_ptr<DiagnosticsServer> diagnostics_;
 };
 
 }  // namespace sluice::control

@@ -14,8 +14,8 @@ namespace sluice::control {
 
 std::vector<PortSetting> Daemon::current_ports(const config::Config& config, const Plans& plans,
                                                const PortNumbers& numbers) const {
-    return port_settings(config, numbers, mirror_->view(),
-                         [&](const std::string& device) { return plans.at(device).engine_only(); });
+    return port_settings(config, numbers, mirror_->view(), tiers_->extra_links(),
+                         [&](const std::string& device) { return tiers_->engine_only(plans.at(device)); });
 }
 
 // Everything that can fail without touching what runs.
@@ -42,11 +42,13 @@ Result<Daemon::Candidate> Daemon::prepare(config::Config config) const {
 }
 
 Status Daemon::apply(Candidate candidate) {
+    if (Status status = proxy_.apply(candidate.config, candidate.snapshot); !status) return status;
     config_ = std::move(candidate.config);
     config_.document.reset();
     plans_ = std::move(candidate.plans);
     numbers_ = std::move(candidate.numbers);
-    ports_ = std::move(candidate.ports);
+    tiers_->set_devices(config_, plans_);
+    ports_ = current_ports(config_, plans_, numbers_);
     if (Status status = tiers_->set_ports(ports_); !status) return status;
     keep_names(candidate.snapshot);
     if (Status status = tiers_->publish(candidate.snapshot); !status) return status;
@@ -59,9 +61,9 @@ Status Daemon::apply(Candidate candidate) {
 
 // Before the snapshot is in force: no flow may have a number whose owner nobody would know.
 void Daemon::keep_names(const compile::Snapshot& snapshot) const {
-    if (!tiers_->is_open()) return;
+    if (tiers_->xdp() == nullptr) return;
     const Status status =
-        write_pinned_text(tiers_->xdp().maps().directory(), kept_names_pin, kept_names(snapshot.identities));
+        write_pinned_text(tiers_->xdp()->maps().directory(), kept_names_pin, kept_names(snapshot.identities));
     if (!status)
         spdlog::warn("names of flows and counters will not outlive this daemon: {}", status.error().message);
 }
@@ -99,6 +101,8 @@ Status Daemon::check_unchangeable(const config::Config& next) const {
     if (next.metrics != config_.metrics) return refuse("metrics.listen");
     if (next.workers != config_.workers) return refuse("workers");
     if (next.log.format != config_.log.format) return refuse("log.format");
+    if (next.log.access != config_.log.access) return refuse("log.access");
+    if (next.diagnostics.listen != config_.diagnostics.listen) return refuse("diagnostics.listen");
     return {};
 }
 
@@ -130,7 +134,8 @@ void Daemon::kernel_changed(const netlink::KernelView& before, const netlink::Ke
     if (status && recompile) {
         Result<compile::Snapshot> snapshot =
             compile::compile(config_, compile_environment(ports_, generation_ + 1), &naming_->identities);
-        status = snapshot ? tiers_->publish(*snapshot) : Status{snapshot.error()};
+        status = snapshot ? proxy_.apply(config_, *snapshot) : Status{snapshot.error()};
+        if (status) status = tiers_->publish(*snapshot);
         if (status) {
             generation_ = snapshot->generation;
             take_names(*snapshot);
@@ -139,7 +144,7 @@ void Daemon::kernel_changed(const netlink::KernelView& before, const netlink::Ke
     if (status) status = tiers_->bring_up(config_, plans_, ports_);
     if (!status) spdlog::error("{}", status.error().message);
     // Last, so that who asks anew gets answers by the ports as they are now.
-    if (!now.forwards_like(before)) tiers_->xdp().node().route_epoch++;
+    if (!now.forwards_like(before)) tiers_->node().route_epoch++;
 }
 
 }  // namespace sluice::control

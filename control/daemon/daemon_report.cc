@@ -35,18 +35,24 @@ void add(worker_counters& sum, const worker_counters& each) {
 std::vector<backend_counters> Daemon::raw_backend_counters() const {
     std::vector<backend_counters> counters(naming_->identities.backends.bound());
     if (!tiers_->is_open() || counters.empty()) return counters;
-    auto read = read_backend_counters(tiers_->xdp().maps(), static_cast<u32>(counters.size()));
-    if (read) counters = std::move(*read);
+    if (tiers_->xdp() != nullptr) {
+        auto read = read_backend_counters(tiers_->xdp()->maps(), static_cast<u32>(counters.size()));
+        if (read) counters = std::move(*read);
+    }
     if (tiers_->pool() != nullptr) tiers_->pool()->add_to(counters);
+    tiers_->dpdk().add_to(counters);
     return counters;
 }
 
 std::vector<pair_counters> Daemon::raw_rule_counters() const {
     std::vector<pair_counters> counters(naming_->identities.rules.bound());
     if (!tiers_->is_open() || counters.empty()) return counters;
-    auto read = read_rule_counters(tiers_->xdp().maps(), static_cast<u32>(counters.size()));
-    if (read) counters = std::move(*read);
+    if (tiers_->xdp() != nullptr) {
+        auto read = read_rule_counters(tiers_->xdp()->maps(), static_cast<u32>(counters.size()));
+        if (read) counters = std::move(*read);
+    }
     if (tiers_->pool() != nullptr) tiers_->pool()->add_to(counters);
+    tiers_->dpdk().add_to(counters);
     return counters;
 }
 
@@ -65,8 +71,18 @@ void Daemon::report_interfaces(api::Report& report) const {
         for (const config::InterfaceAddress& own : port.addresses) interface.addresses.push_back(own.text());
         if (port.name == port.device) {
             interface.tiers = tiers_->tier_reports(plans_.at(port.name));
+            for (api::TierReport& tier : interface.tiers) {
+                const bool other = tier.tier != tier_name(config::Tier::epoll);
+                if (other || (!tier.reason.empty() && !proxy_.tier_report().active)) continue;
+                const std::string decided = tier.decided;
+                tier = proxy_.tier_report();
+                tier.tier = tier_name(config::Tier::epoll);
+                tier.decided = decided;
+            }
             if (tiers_->pool() != nullptr && port.present)
                 interface.queues = tiers_->pool()->queue_reports(port.port.ifindex);
+            interface.dpdk = tiers_->dpdk().device_report(port.name);
+            if (interface.dpdk) interface.up = interface.dpdk->link.up;
         }
         report.interfaces.push_back(std::move(interface));
     }
@@ -79,8 +95,11 @@ void Daemon::report_traffic(api::Report& report) const {
             report.traffic.push_back({name, tier, counters[number]});
         report.traffic.push_back({"none", tier, counters[0]});
     };
-    if (const auto counters = read_port_counters(tiers_->xdp().maps())) add_tier("xdp", *counters);
+    if (tiers_->xdp() != nullptr) {
+        if (const auto counters = read_port_counters(tiers_->xdp()->maps())) add_tier("xdp", *counters);
+    }
     if (tiers_->pool() != nullptr) add_tier("af_xdp", tiers_->pool()->ports());
+    if (tiers_->dpdk().running()) add_tier("dpdk", tiers_->dpdk().ports());
 }
 
 void Daemon::report_services(api::Report& report) const {
@@ -92,7 +111,9 @@ void Daemon::report_services(api::Report& report) const {
         out.protocol = word(service.protocol);
         out.ports = ports_text(service.ports);
         out.mode = word(service.mode);
-        out.tier = service.tier ? tier_name(*service.tier) : "auto";
+        out.tier = service.mode == config::Mode::proxy ? "epoll"
+                   : service.tier                      ? tier_name(*service.tier)
+                                                       : "auto";
         for (const config::Backend& backend : service.backends) {
             const compile::BackendKey key = compile::key_of(service, backend);
             const u32 id = naming_->identities.backends.at(key);
@@ -112,18 +133,20 @@ void Daemon::report_services(api::Report& report) const {
 void Daemon::report_flows(api::Report& report) const {
     if (!tiers_->is_open()) return;
     api::FlowTableReport& flows = report.flows;
-    flows.capacity = tiers_->xdp().node().flow_capacity;
+    flows.capacity = tiers_->node().flow_capacity;
     flows.live = sweeper_->census().live;
     flows.aliases = sweeper_->census().aliases;
     flows.expired = sweeper_->expired();
     flows.repaired = sweeper_->repaired();
-    if (const auto counters = read_cpu_counters(tiers_->xdp().maps())) add(flows.counters, *counters);
     if (tiers_->pool() != nullptr) {
         for (const worker_counters& worker : tiers_->pool()->counters()) add(flows.counters, worker);
     }
-    report.trace_every = tiers_->xdp().node().trace_every;
-    report.adoption = tiers_->xdp().maps().adoption_note();
-    if (run_statistics_are_on()) report.run = tiers_->xdp().attacher().run_statistics();
+    for (const worker_counters& worker : tiers_->dpdk().counters()) add(flows.counters, worker);
+    report.trace_every = tiers_->node().trace_every;
+    if (tiers_->xdp() == nullptr) return;
+    if (const auto counters = read_cpu_counters(tiers_->xdp()->maps())) add(flows.counters, *counters);
+    report.adoption = tiers_->xdp()->maps().adoption_note();
+    if (run_statistics_are_on()) report.run = tiers_->xdp()->attacher().run_statistics();
 }
 
 api::Report Daemon::report_now() {
@@ -134,6 +157,7 @@ api::Report Daemon::report_now() {
     for (const auto& [name, plan] : plans_) {
         if (report.not_ready.empty()) report.not_ready = tiers_->unserved(plan);
     }
+    if (drain_until_) report.not_ready = "draining";
     report.ready = report.not_ready.empty();
     report.config = config_report_;
     report.config.file = options_.file;
@@ -145,12 +169,16 @@ api::Report Daemon::report_now() {
     report_services(report);
     report_flows(report);
     if (tiers_->pool() != nullptr) report.workers = tiers_->pool()->worker_reports();
+    for (const api::WorkerReport& each :
+         tiers_->dpdk().worker_reports(static_cast<u32>(report.workers.size())))
+        report.workers.push_back(each);
     if (tiers_->pool() != nullptr) {
         const Placement& placement = tiers_->pool()->placement();
         report.placement = {placement.plan.numa, placement.plan.numa_reason, placement.lines()};
     }
     report.no_workers = report.workers.empty() ? tiers_->no_workers() : "";
     const netlink::MirrorCounters& kernel = mirror_->counters();
+    report.proxy = proxy_.report();
     report.kernel = {kernel.changes, kernel.overruns, kernel.neighbor_requests, kernel.neighbor_failures,
                      kernel.neighbor_requests_lost};
     return report;

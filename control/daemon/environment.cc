@@ -33,6 +33,12 @@ std::vector<config::InterfaceAddress> kernel_addresses(const KernelView& view, c
     return addresses;
 }
 
+const Link* find_link(const std::vector<Link>& links, const std::string& name) {
+    const auto at =
+        std::find_if(links.begin(), links.end(), [&](const Link& link) { return link.name == name; });
+    return at == links.end() ? nullptr : &*at;
+}
+
 // The first of each family is the source of what we send ourselves; a link-local one only where there is no
 // other.
 void set_own_addresses(const std::vector<config::InterfaceAddress>& addresses, node_port& port) {
@@ -74,7 +80,7 @@ config::Address config_address(const struct address& a) {
 }
 
 std::vector<PortSetting> port_settings(const config::Config& config, const PortNumbers& numbers,
-                                       const KernelView& view,
+                                       const KernelView& view, const std::vector<Link>& extra,
                                        const std::function<bool(const std::string& device)>& engine_only) {
     std::vector<PortSetting> ports;
     for (const LogicalInterface& from : logical_interfaces(config)) {
@@ -89,6 +95,7 @@ std::vector<PortSetting> port_settings(const config::Config& config, const PortN
         if (promiscuous) setting.port.flags |= PORT_PROMISCUOUS;
         if (engine_only(from.device)) setting.port.flags |= PORT_ENGINE;
         const Link* device = view.link(from.device);
+        if (device == nullptr) device = find_link(extra, from.device);
         const Link* link = device != nullptr ? kernel_interface(view, *device, from.vlan) : nullptr;
         if (device != nullptr) set_from_link(*device, link != nullptr ? *link : *device, from, setting);
         const bool configured = from.settings != nullptr && from.settings->addresses;

@@ -23,9 +23,11 @@ struct PortSetting {
     std::vector<config::InterfaceAddress> addresses;
 };
 
-// `engine_only`: whether the XDP program is to leave a device's packets to the engine.
+// `extra`: ports that are no kernel devices, as the kernel would describe them. `engine_only`: whether the
+// XDP program is to leave a device's packets to the engine.
 std::vector<PortSetting> port_settings(const config::Config& config, const PortNumbers& numbers,
                                        const netlink::KernelView& view,
+                                       const std::vector<netlink::Link>& extra,
                                        const std::function<bool(const std::string& device)>& engine_only);
 
 compile::Environment compile_environment(const std::vector<PortSetting>& ports, u32 generation);

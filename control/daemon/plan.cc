@@ -14,9 +14,7 @@ bool requires_it(const config::Interface& interface, config::Requirement require
 
 TierPlan plan_tier(const config::TierDecision& from) {
     TierPlan plan{from.tier, from.decision, false, ""};
-    if (from.tier == config::Tier::dpdk || from.tier == config::Tier::epoll)
-        plan.why_not = "not built into this release";
-    else if (from.decision.value == config::Switch::off)
+    if (from.decision.value == config::Switch::off)
         plan.why_not = fmt::format("switched off by the {}", config::text(from.decision.decided_by));
     else
         plan.wanted = true;
@@ -51,9 +49,11 @@ Result<InterfacePlan> plan_interface(const config::Interface& interface, const c
     plan.name = interface.name;
     for (const config::TierDecision& decision : config::decide_tiers(flags, interface)) {
         plan.tiers.push_back(plan_tier(decision));
+        if (decision.tier == config::Tier::dpdk) plan.dpdk = plan.tiers.back().wanted;
         if (decision.tier == config::Tier::xdp) plan.xdp = plan.tiers.back().wanted;
         if (decision.tier == config::Tier::af_xdp) plan.af_xdp = plan.tiers.back().wanted;
     }
+    plan.dpdk_behind_program = interface.dpdk && interface.dpdk->device.starts_with("net_af_xdp");
     const bool zero_copy = requires_it(interface, Requirement::af_xdp_zero_copy);
     plan.require_native = requires_it(interface, Requirement::xdp_native);
     plan.require_af_xdp = zero_copy || requires_it(interface, Requirement::af_xdp);
@@ -67,7 +67,8 @@ Result<InterfacePlan> plan_interface(const config::Interface& interface, const c
         if (Status status = refuse(interface, word, plan, config::Tier::af_xdp); !status)
             return status.error();
     }
-    if (requires_it(interface, Requirement::dpdk)) {
+    plan.require_dpdk = requires_it(interface, Requirement::dpdk);
+    if (plan.require_dpdk && !plan.dpdk) {
         if (Status status = refuse(interface, "dpdk", plan, config::Tier::dpdk); !status)
             return status.error();
     }

@@ -22,13 +22,19 @@ struct TierPlan {
 
 struct InterfacePlan {
     std::string name;
+    bool dpdk = false;    // a DPDK driver owns the device; the others are its fallback
     bool xdp = false;     // the XDP program serves packets
     bool af_xdp = false;  // XDP sockets hand packets to the engine
     bool require_native = false;
     bool require_af_xdp = false;
+    bool require_dpdk = false;
     ZeroCopy zero_copy = ZeroCopy::automatic;
     std::vector<TierPlan> tiers;  // in the order to try
 
+    bool dpdk_behind_program = false;  // by net_af_xdp: the XDP program hands over to it
+
+    // Whether any tier of the plan may come to need the program.
+    bool needs_program() const { return program() || (dpdk && dpdk_behind_program); }
     // The program is on the interface in either case: without the XDP tier it only hands over.
     bool program() const { return xdp || af_xdp; }
     bool engine_only() const { return af_xdp && !xdp; }

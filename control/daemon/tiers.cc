@@ -24,73 +24,136 @@ bool same_queues(const std::vector<XskQueue>& a, const std::vector<XskQueue>& b)
 
 Status Tiers::open(const config::Config& config, const Plans& plans) {
     const bool wanted =
-        std::any_of(plans.begin(), plans.end(), [](const auto& each) { return each.second.program(); });
+        std::any_of(plans.begin(), plans.end(), [](const auto& each) { return each.second.needs_program(); });
+    const bool dpdk =
+        std::any_of(plans.begin(), plans.end(), [](const auto& each) { return each.second.dpdk; });
     std::error_code ignored;
-    if (!wanted && !std::filesystem::exists(config.state.bpffs, ignored)) return {};
     sizes_ = MapSizes::rounded(config.tables.flows, config.tables.sources, config.tables.backends,
                                POLICY_MAX_WORDS * 64);
     const MemoryScope scope(placement_.table_nodes(config));
     if (!scope.refusal().empty()) spdlog::warn("tables are not bound to a node: {}", scope.refusal());
+    if (!wanted && !std::filesystem::exists(config.state.bpffs, ignored))
+        return dpdk ? open_tables() : Status{};
     auto opened = XdpDataplane::open({config.state.bpffs, sizes_, true});
     if (!opened) {
         open_refusal_ = opened.error().message;
         spdlog::warn("XDP cannot be had: {}", open_refusal_);
-        return check_requirements(plans);
+        return dpdk ? open_tables() : check_requirements(plans);
     }
     if (wanted) {
         xdp_ = std::move(*opened);
         xdp_->node().punts = 0;  // nobody takes what is handed over, until workers run
-        image_ = xdp_->maps().image();
-        return {};
+        return open_tables();
     }
     spdlog::info("an earlier daemon's program is taken off: no interface wants it");
-    return (*opened)->detach_all();
+    if (Status status = (*opened)->detach_all(); !status) return status;
+    return dpdk ? open_tables() : Status{};
+}
+
+Status Tiers::open_tables() {
+    if (xdp_) {
+        tables_ = NodeTables::of(*xdp_);
+        return {};
+    }
+    auto made = NodeTables::in_memory(sizes_);
+    if (!made) return made.error();
+    tables_ = std::move(*made);
+    return {};
+}
+
+void Tiers::set_devices(const config::Config& config, const Plans& plans) {
+    if (!tables_) return;
+    // The driver of net_af_xdp opens no socket where a program is attached; ours comes back in front of it.
+    for (const auto& [name, plan] : plans) {
+        if (!plan.dpdk || !plan.dpdk_behind_program || dpdk_.serves(name) || !xdp_) continue;
+        Device& device = devices_[name];
+        const netlink::Link* link = mirror_.view().link(name);
+        device.name = name;
+        device.ifindex = link != nullptr ? link->ifindex : 0;
+        detach(device);
+    }
+    dpdk_.set_devices(config, plans);
+}
+
+bool Tiers::program_wanted(const InterfacePlan& plan) const {
+    return dpdk_.serves(plan.name) ? dpdk_.behind_program(plan.name) : plan.program();
+}
+
+bool Tiers::engine_only(const InterfacePlan& plan) const {
+    return dpdk_.serves(plan.name) ? dpdk_.behind_program(plan.name) : plan.engine_only();
 }
 
 Status Tiers::set_ports(const std::vector<PortSetting>& ports) {
-    if (!xdp_) return {};
+    if (!tables_) return {};
     std::vector<u8> used;
     for (const PortSetting& port : ports) {
         if (port.present) used.push_back(port.number);
     }
     for (u8 number = 1; number < NODE_PORTS; ++number) {
         if (std::find(used.begin(), used.end(), number) != used.end()) continue;
-        if (xdp_->node().ports[number].ifindex == 0) continue;
-        if (Status status = xdp_->clear_port(number); !status) return status;
+        if (node().ports[number].ifindex == 0) continue;
+        if (Status status = tables_->clear_port(number); !status) return status;
     }
     for (const PortSetting& port : ports) {
         if (!port.present) continue;
-        if (Status status = xdp_->set_port(port.number, port.port); !status)
+        if (Status status = tables_->set_port(port.number, port.port); !status)
             return std::move(status).with_context("interface " + port.name);
     }
     return {};
 }
 
 Status Tiers::publish(const compile::Snapshot& snapshot) {
-    if (!xdp_) return {};
-    std::copy(snapshot.timeouts.begin(), snapshot.timeouts.end(), xdp_->node().timeout);
-    auto image = xdp_->publish(snapshot.lines, snapshot.generation, snapshot.interests.destination,
-                               snapshot.interests.source, [this](const Image& next) {
-                                   if (pool_) pool_->set_image(next);
-                               });
-    if (!image) return image.error();
-    image_ = std::move(*image);
-    return {};
+    if (!tables_) return {};
+    return tables_->publish(snapshot, [this](const Image& next) {
+        if (pool_) pool_->set_image(next);
+        dpdk_.set_image(next);
+    });
 }
 
 Status Tiers::bring_up(const config::Config& config, const Plans& plans,
                        const std::vector<PortSetting>& ports) {
-    if (!xdp_) return {};
-    update_devices(plans, ports);
-    update_workers(config, plans, ports);
+    if (!tables_) return {};
+    if (xdp_) {
+        update_devices(plans, ports);
+        update_workers(config, plans, ports);
+    }
+    start_dpdk(config, ports);
     for (auto& [name, device] : devices_) {
         const auto plan = plans.find(name);
-        if (plan == plans.end() || !plan->second.engine_only() || device.engine || !device.attachment)
+        if (plan == plans.end() || !engine_only(plan->second) || device.engine || !device.attachment ||
+            dpdk_.serves(name))
             continue;
         spdlog::warn("interface {}: its packets pass to the host: no engine takes them", name);
         detach(device);
     }
     return check_requirements(plans);
+}
+
+void Tiers::start_dpdk(const config::Config& config, const std::vector<PortSetting>& ports) {
+    DpdkWorkers options;
+    options.settings = config.workers;
+    options.fragments = config.tables.fragments;
+    options.sizes = sizes_;
+    for (const PortSetting& port : ports) {
+        if (port.name == port.device) options.numbers[port.name] = port.number;
+    }
+    const Status status = dpdk_.start_workers(*tables_, options);
+    no_dpdk_ = status ? "" : status.error().message;
+    if (!status) spdlog::warn("dpdk: no workers: {}", no_dpdk_);
+    if (xdp_) connect_sockets(ports);
+}
+
+// net_af_xdp: the program hands over to the sockets of DPDK's driver.
+void Tiers::connect_sockets(const std::vector<PortSetting>& ports) {
+    for (const PortSetting& port : ports) {
+        if (port.name != port.device) continue;
+        const std::vector<int> sockets = dpdk_.sockets(port.name);
+        for (u32 queue = 0; queue < sockets.size(); ++queue) {
+            const Status set = xdp_->set_socket(port.number, queue, sockets[queue]);
+            if (!set) spdlog::warn("interface {}: {}", port.name, set.error().message);
+        }
+        if (!sockets.empty()) xdp_->node().punts = all_punts;
+    }
 }
 
 void Tiers::update_devices(const Plans& plans, const std::vector<PortSetting>& ports) {
@@ -114,9 +177,9 @@ void Tiers::update_devices(const Plans& plans, const std::vector<PortSetting>& p
         }
         if (ifindex == 0) {
             device.program_refusal = "the interface does not exist";
-        } else if (plan.program() && !device.attachment) {
+        } else if (program_wanted(plan) && !device.attachment) {
             attach(plan, port, device);
-        } else if (!plan.program()) {
+        } else if (!program_wanted(plan)) {
             detach(device);
         }
     }
@@ -154,7 +217,7 @@ std::vector<XskQueue> Tiers::wanted_queues(const config::Config& config, const P
     for (const PortSetting& port : ports) {
         const auto device = devices_.find(port.name);
         if (port.name != port.device || device == devices_.end() || !device->second.attachment) continue;
-        if (!plans.at(port.name).af_xdp) continue;
+        if (!plans.at(port.name).af_xdp || dpdk_.serves(port.name)) continue;
         const auto section = std::find_if(config.interfaces.begin(), config.interfaces.end(),
                                           [&](const auto& each) { return each.name == port.name; });
         const u32 count = std::min(section->queues.value_or(netlink::receive_queues(port.name)),
@@ -207,7 +270,7 @@ void Tiers::start_workers(PoolOptions options, const Plans& plans) {
         return;
     }
     pool_ = std::move(*pool);
-    if (image_) pool_->set_image(*image_);
+    if (tables_->image()) pool_->set_image(*tables_->image());
     for (const XskQueue& queue : options.queues) devices_[queue.interface].engine = true;
     if (Status status = pool_->run(); !status) {
         no_workers_ = status.error().message;
@@ -256,6 +319,7 @@ void Tiers::stop_workers() {
 }
 
 Status Tiers::detach_all() {
+    dpdk_.stop_workers();
     stop_workers();
     devices_.clear();
     return xdp_ ? xdp_->detach_all() : Status{};

@@ -13,7 +13,9 @@
 
 #include "control/api/model.h"
 #include "control/compile/compiler.h"
+#include "control/daemon/dpdk_tier.h"
 #include "control/daemon/environment.h"
+#include "control/daemon/node_tables.h"
 #include "control/daemon/plan.h"
 #include "control/daemon/worker_pool.h"
 #include "dataplane/io/netlink/kernel_mirror.h"
@@ -21,19 +23,30 @@
 
 namespace sluice::control {
 
-using Plans = std::map<std::string, InterfacePlan>;  // by device
-
 class Tiers {
 public:
-    Tiers(netlink::KernelMirror& mirror, config::Flag numa) : mirror_(mirror), placement_(numa) {}
+    Tiers(netlink::KernelMirror& mirror, config::Flag numa)
+        : mirror_(mirror), placement_(numa), dpdk_(mirror) {}
 
-    // Opens (or adopts) the program's maps, if a plan wants the program. Without them nothing is served: an
-    // error only where `require:` says so. Programs that an earlier daemon left where none is wanted are
-    // taken off.
+    // Opens (or adopts) the program's maps, if a plan wants the program. Without them only DPDK ports are
+    // served, out of this process's memory: an error only where `require:` says so. Programs that an earlier
+    // daemon left where none is wanted are taken off.
     Status open(const config::Config& config, const Plans& plans);
-    bool is_open() const { return xdp_ != nullptr; }
-    XdpDataplane& xdp() { return *xdp_; }
-    const XdpDataplane* xdp() const { return xdp_.get(); }
+    bool is_open() const { return tables_ != nullptr; }
+    // Of an open one.
+    NodeTables& tables() { return *tables_; }
+    node_state& node() { return tables_->node(); }
+    // Null without the XDP program.
+    XdpDataplane* xdp() { return xdp_.get(); }
+
+    // Opens and closes DPDK devices as planned, before set_ports(): an open one decides what its port is
+    // like.
+    void set_devices(const config::Config& config, const Plans& plans);
+    // Once a second; true: set_ports() and bring_up() are due.
+    bool tend(const config::Config& config, const Plans& plans) { return dpdk_.tend(config, plans); }
+    std::vector<netlink::Link> extra_links() const { return dpdk_.links(); }
+    // Whether the XDP program is to leave all of a device's claimed packets to an engine.
+    bool engine_only(const InterfacePlan& plan) const;
 
     // Ports as they are now; those that are not among them any more are nobody's.
     Status set_ports(const std::vector<PortSetting>& ports);
@@ -51,6 +64,7 @@ public:
     // Of one device, in the order of its plan.
     std::vector<api::TierReport> tier_reports(const InterfacePlan& plan) const;
     const WorkerPool* pool() const { return pool_.get(); }
+    const DpdkTier& dpdk() const { return dpdk_; }
     const std::string& no_workers() const { return no_workers_; }
     // Why a device that should be served is not; empty: it is, or should not.
     std::string unserved(const InterfacePlan& plan) const;
@@ -67,6 +81,11 @@ private:
         bool engine = false;  // its queues have sockets
     };
 
+    Status open_tables();
+    // Whether the program is to be on the device: not where DPDK drives it without one.
+    bool program_wanted(const InterfacePlan& plan) const;
+    void start_dpdk(const config::Config& config, const std::vector<PortSetting>& ports);
+    void connect_sockets(const std::vector<PortSetting>& ports);
     void attach(const InterfacePlan& plan, const PortSetting& port, Device& device);
     void detach(Device& device);
     void update_devices(const Plans& plans, const std::vector<PortSetting>& ports);
@@ -88,10 +107,11 @@ private:
     NodePlacement placement_;
     MapSizes sizes_;
     std::unique_ptr<XdpDataplane> xdp_;
+    std::unique_ptr<NodeTables> tables_;
+    DpdkTier dpdk_;  // its workers use the tables
+    std::string no_dpdk_;
     std::string open_refusal_;
     std::map<std::string, Device> devices_;
-    std::vector<u8> ports_in_use_;
-    std::shared_ptr<const Image> image_;
     std::unique_ptr<WorkerPool> pool_;
     std::vector<std::unique_ptr<IrqAffinity>> interrupts_;  // of devices that the engine alone serves
     std::vector<XskQueue> queues_;                          // asked for, whether they could be had or not

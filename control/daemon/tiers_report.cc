@@ -16,6 +16,9 @@ const Tiers::Device* Tiers::find(const std::string& name) const {
 
 Status Tiers::check_requirements(const Plans& plans) const {
     for (const auto& [name, plan] : plans) {
+        if (plan.require_dpdk && !(dpdk_.serves(name) && dpdk_.running()))
+            return make_error("interface {}: require dpdk: {}", name,
+                              first_of(dpdk_.refusal(name), no_dpdk_));
         const Device* device = find(name);
         const bool attached = device != nullptr && device->attachment;
         const std::string refusal = first_of(open_refusal_, device != nullptr ? device->program_refusal : "");
@@ -32,7 +35,13 @@ Status Tiers::check_requirements(const Plans& plans) const {
 }
 
 std::string Tiers::unserved(const InterfacePlan& plan) const {
-    if (!plan.program()) return "";
+    if (dpdk_.serves(plan.name)) {
+        if (dpdk_.running()) return "";
+        return fmt::format("interface {}: {}", plan.name, first_of(no_dpdk_, "not brought up yet"));
+    }
+    if (!plan.program())
+        return plan.dpdk ? first_of(dpdk_.refusal(plan.name), fmt::format("interface {}: no DPDK", plan.name))
+                         : "";
     if (!xdp_) return fmt::format("interface {}: {}", plan.name, open_refusal_);
     const Device* device = find(plan.name);
     if (device != nullptr && device->attachment) return "";
@@ -81,6 +90,10 @@ std::vector<api::TierReport> Tiers::tier_reports(const InterfacePlan& plan) cons
         api::TierReport report;
         if (!tier.wanted)
             report.reason = tier.why_not;
+        else if (tier.tier == config::Tier::dpdk)
+            report = dpdk_.tier_report(plan.name);
+        else if (dpdk_.serves(plan.name))
+            report.reason = "not needed: dpdk serves the interface";
         else if (tier.tier == config::Tier::xdp)
             report = report_xdp(device, plan);
         else if (tier.tier == config::Tier::af_xdp)

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "control/api/json.h"
+#include "control/metrics/dpdk_families.h"
 #include "control/metrics/family_builder.h"
 
 namespace sluice::metrics {
@@ -105,6 +106,7 @@ void services(const Report& report, Families& out) {
     auto bytes = FamilyBuilder::counter("sluice_service_bytes_total", "Bytes of them, as received.");
     auto flows = FamilyBuilder::counter("sluice_service_flows_created_total", "Flows given to backends.");
     for (const api::ServiceReport& service : report.services) {
+        if (service.mode == "proxy") continue;  // its bytes are those of connections: proxy_families()
         for (const api::BackendReport& backend : service.backends) {
             Labels labels = {{"service", service.name}, {"backend", backend.name}};
             flows.add(labels, backend.counters.flows);
@@ -267,9 +269,11 @@ Families families(const Report& report) {
     flow_table(report, out);
     services(report, out);
     sockets(report, out);
+    add_dpdk(report, out);
     workers(report, out);
     kernel(report, out);
     configuration(report, out);
+    if (report.proxy) proxy_families(*report.proxy, out);
     return out;
 }
 

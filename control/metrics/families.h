@@ -14,6 +14,9 @@ namespace sluice::metrics {
 
 std::vector<prometheus::MetricFamily> families(const api::Report& report);
 
+// Of the epoll tier.
+void proxy_families(const api::ProxyReport& proxy, std::vector<prometheus::MetricFamily>& out);
+
 // Of this process, out of /proc: memory, processor time, descriptors, start.
 std::vector<prometheus::MetricFamily> process_families();
 

@@ -17,9 +17,9 @@ int main(int argc, char** argv) {
     app.add_option("--verdicts", options.verdicts,
                    "verdicts to write: one JSON object per input packet; - for standard output");
     app.add_option("--interface", options.interface, "as if received on this interface (default: the first)");
-    app.add_option("--tier", options.tier, "native, or xdp (needs root)")
+    app.add_option("--tier", options.tier, "native, dpdk (the engine behind DPDK ports), or xdp (needs root)")
         ->transform(CLI::CheckedTransformer(
-            std::map<std::string, Tier>{{"native", Tier::native}, {"xdp", Tier::xdp}}));
+            std::map<std::string, Tier>{{"native", Tier::native}, {"dpdk", Tier::dpdk}, {"xdp", Tier::xdp}}));
     CLI11_PARSE(app, argc, argv);
     const sluice::Status status = sluice::replay::run(options);
     if (status) return 0;

@@ -13,7 +13,7 @@ constexpr size_t headroom = 256;  // what XDP gives
 
 }  // namespace
 
-Frame Player::load(const CapturedPacket& packet) {
+Result<Frame> Player::load(const CapturedPacket& packet) {
     if (free_.empty()) {
         free_.push_back(static_cast<u32>(buffers_.size()));
         buffers_.push_back(std::make_unique<Buffer>());
@@ -26,6 +26,12 @@ Frame Player::load(const CapturedPacket& packet) {
     buffer.time_ns = packet.time_ns;
     buffer.bytes.resize(headroom + packet.bytes.size());
     std::copy(packet.bytes.begin(), packet.bytes.end(), buffer.bytes.begin() + headroom);
+    if (dpdk_ != nullptr) {
+        Result<Frame> received = dpdk_->receive(ifindex_, packet.bytes);
+        if (!received) return received.error().with_context(fmt::format("packet {}", number_));
+        received->tag = frame.tag;
+        return received;
+    }
     frame.buffer = buffer.bytes.data();
     frame.data = frame.buffer + headroom;
     frame.end = frame.data + packet.bytes.size();
@@ -36,7 +42,9 @@ Frame Player::load(const CapturedPacket& packet) {
 Status Player::play(const CapturedPacket& packet) {
     now_ns_ = std::max(now_ns_, packet.time_ns);
     node_.engine().expire(now_ns_, *this);
-    Frame frame = load(packet);
+    Result<Frame> loaded = load(packet);
+    if (!loaded) return loaded.error();
+    Frame frame = *loaded;
     if (packet.bytes.size() >= sizeof(ethernet_header)) node_.set_station(frame.data);
     if (xdp_ != nullptr) {
         const Result<std::optional<Decision>> decided = xdp_->run(frame, now_ns_);
@@ -71,7 +79,11 @@ void Player::end() { node_.engine().flush(now_ns_, *this); }
 void Player::settle(Frame& frame, const Decision& decision, const char* tier) {
     const Buffer& buffer = *buffers_[frame.tag];
     const u32 verdict = verdict_of(decision.word);
-    if (out_ != nullptr && (verdict == VERDICT_FORWARD || verdict == VERDICT_REJECT)) {
+    if (dpdk_ != nullptr) {
+        dpdk_->finish(frame, decision, [&](std::span<const u8> left) {
+            if (out_ != nullptr) out_->write(left, buffer.time_ns);
+        });
+    } else if (out_ != nullptr && (verdict == VERDICT_FORWARD || verdict == VERDICT_REJECT)) {
         if (decision.split != 0)
             write_pieces(frame, decision.split, buffer.time_ns);
         else

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "control/replay/capture.h"
+#include "control/replay/dpdk_rig.h"
 #include "control/replay/offline_node.h"
 #include "control/replay/verdict_log.h"
 #include "control/replay/xdp_tier.h"
@@ -14,16 +15,24 @@ namespace sluice::replay {
 // Plays packets one by one: each is run at its time in the capture, and what becomes of it is written down.
 class Player {
 public:
-    // `xdp`: the tier that is asked first; null: the engine decides alone. `out` and `log` may be null.
-    Player(OfflineNode& node, u32 ifindex, XdpTier* xdp, CaptureWriter* out, VerdictLog* log)
-        : node_(node), ifindex_(ifindex), xdp_(xdp), out_(out), log_(log) {}
+    // Either or none: without them the engine decides alone.
+    struct By {
+        XdpTier* xdp = nullptr;   // is asked first
+        DpdkRig* dpdk = nullptr;  // frames come and go by its ports
+    };
+
+    // `out` and `log` may be null.
+    Player(OfflineNode& node, u32 ifindex, const By& by, CaptureWriter* out, VerdictLog* log)
+        : node_(node), ifindex_(ifindex), xdp_(by.xdp), dpdk_(by.dpdk), out_(out), log_(log) {}
 
     Status play(const CapturedPacket& packet);
     // What still waits will wait no longer.
     void end();
 
     // For the engine.
-    void finish(Frame& frame, const Decision& decision) { settle(frame, decision, "native"); }
+    void finish(Frame& frame, const Decision& decision) {
+        settle(frame, decision, dpdk_ != nullptr ? "dpdk" : "native");
+    }
 
 private:
     struct Buffer {
@@ -34,11 +43,12 @@ private:
 
     void settle(Frame& frame, const Decision& decision, const char* tier);
     void write_pieces(Frame& frame, u32 mtu, u64 time_ns);
-    Frame load(const CapturedPacket& packet);
+    Result<Frame> load(const CapturedPacket& packet);
 
     OfflineNode& node_;
     u32 ifindex_;
     XdpTier* xdp_;
+    DpdkRig* dpdk_;
     CaptureWriter* out_;
     VerdictLog* log_;
     u64 number_ = 0;

@@ -19,7 +19,7 @@ Result<config::Config> load(const std::string& path) {
 // For tier xdp, `xdp` is what the node's tables are shared with.
 Result<std::unique_ptr<OfflineNode>> make_node(const config::Config& config, Tier tier,
                                                std::unique_ptr<XdpTier>& xdp) {
-    if (tier == Tier::native) return OfflineNode::create(config);
+    if (tier != Tier::xdp) return OfflineNode::create(config);
     Result<OfflinePorts> ports = OfflinePorts::of(config);
     if (!ports) return ports.error();
     Result<std::unique_ptr<XdpTier>> made = XdpTier::create(config, *ports);
@@ -69,7 +69,13 @@ Status run(const Options& options) {
         if (!made) return made.error();
         log = std::move(*made);
     }
-    Player player(**node, ports.ports[*port].ifindex, xdp.get(), out.get(), log.get());
+    std::unique_ptr<DpdkRig> dpdk;
+    if (options.tier == Tier::dpdk) {
+        Result<std::unique_ptr<DpdkRig>> made = DpdkRig::create(**node);
+        if (!made) return made.error();
+        dpdk = std::move(*made);
+    }
+    Player player(**node, ports.ports[*port].ifindex, {xdp.get(), dpdk.get()}, out.get(), log.get());
     Status status = play_all(**reader, player);
     if (out != nullptr && status) status = out->close();
     if (log != nullptr && status) status = log->close();

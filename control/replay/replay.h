@@ -9,7 +9,7 @@
 
 namespace sluice::replay {
 
-enum class Tier { native, xdp };
+enum class Tier { native, xdp, dpdk };
 
 struct Options {
     std::string config;

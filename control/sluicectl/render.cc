@@ -58,6 +58,26 @@ std::string traffic_text(const Json& interface) {
     return out;
 }
 
+std::string dpdk_text(const Json& port) {
+    const Json& host = port.at("host_path");
+    const std::string device = text_of(host, "device");
+    std::string out = wrapped(
+        fmt::format("dpdk {}: {} rx, {} tx queues, link {}, received {}, sent {}, missed {}, no buffer {}, "
+                    "not sent {}, buffers {} of {}",
+                    text_of(port, "device"), port.at("rx_queues").get<unsigned>(),
+                    port.at("tx_queues").get<unsigned>(),
+                    port.at("link").at("up").get<bool>() ? "up" : "down", count_of(port, "received"),
+                    count_of(port, "sent"), count_of(port, "missed"), count_of(port, "no_buffer"),
+                    count_of(port, "transmit_full"), count_of(port, "buffers_in_use"),
+                    count_of(port, "buffers")),
+        2);
+    if (device.empty()) return out;
+    return out + wrapped(fmt::format("host path {}: to the host {}, from it {}, refused {}", device,
+                                     count_of(host, "to_host"), count_of(host, "from_host"),
+                                     count_of(host, "refused")),
+                         4);
+}
+
 std::string interface_text(const Json& interface) {
     const bool present = interface.at("ifindex").get<unsigned>() != 0;
     std::string state = !present ? "gone" : interface.at("up").get<bool>() ? "up" : "down";
@@ -87,6 +107,7 @@ std::string interface_text(const Json& interface) {
                     count_of(queue, "rx_fill_ring_empty"), count_of(queue, "transmit_full")});
     }
     if (!queues.empty()) out += queues.text(2);
+    if (!interface.at("dpdk").is_null()) out += dpdk_text(interface.at("dpdk"));
     return out + traffic_text(interface);
 }
 
@@ -142,6 +163,24 @@ std::string status_text(const Json& status) {
     return out + workers_text(status);
 }
 
+namespace {
+
+// A proxied service: what its connections moved, not its packets.
+std::string proxy_text(const Json& proxy) {
+    std::string out = fmt::format("  opened {}, open {}, retries {}\n", count_of(proxy, "opened"),
+                                  count_of(proxy, "open"), count_of(proxy, "retries"));
+    out += wrapped(behind("ended: ", counts_line(proxy.at("ended"))), 2);
+    Table table(
+        {{"backend"}, {"connections", true}, {"failed", true}, {"bytes to", true}, {"bytes from", true}});
+    for (const Json& backend : proxy.at("backends")) {
+        table.add({text_of(backend, "name"), count_of(backend, "connections"), count_of(backend, "failures"),
+                   count_of(backend, "bytes_to"), count_of(backend, "bytes_from")});
+    }
+    return table.empty() ? out : out + table.text(2);
+}
+
+}  // namespace
+
 std::string services_text(const Json& services) {
     std::string out;
     for (const Json& service : services.at("services")) {
@@ -150,6 +189,10 @@ std::string services_text(const Json& services) {
                         text_of(service, "protocol"), text_of(service, "vip"), text_of(service, "ports"),
                         text_of(service, "mode"), text_of(service, "tier")),
             0);
+        if (service.contains("proxy")) {
+            out += proxy_text(service.at("proxy"));
+            continue;
+        }
         Table table({{"backend"},
                      {"state"},
                      {"weight", true},

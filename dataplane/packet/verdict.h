@@ -62,7 +62,8 @@ SHARED_BEGIN
     ENTRY(NO_ENGINE, "no_engine", 0)                       /* needs the engine; no worker has the queue */ \
     ENTRY(TRANSMIT_FULL, "transmit_full", 0)               /* egress ring or device took no more */        \
     ENTRY(HOST_PATH_FULL, "host_path_full", 0)             /* host path took no more */                    \
-    ENTRY(WAIT_FULL, "wait_full", 0)                       /* too many packets wait for a neighbour */
+    ENTRY(WAIT_FULL, "wait_full", 0)                       /* too many packets wait for a neighbour */     \
+    ENTRY(OTHER_TIER, "other_tier", 0)                     /* its egress is another tier's or kernel's */
 
 // ENTRY(identifier, name): answers that the engine composes for verdict REJECT.
 #define SLUICE_ANSWERS(ENTRY)                                                                        \

@@ -23,6 +23,11 @@ SHARED u32 claim_for_service(struct pipeline* s, u32 service) {
     struct pipeline_context* c = s->context;
     const struct image_service* record = service_record(s, service);
     if (!record) return VERDICT_PASS;
+    if (record->mode == MODE_PROXY) {
+        c->service = service;
+        c->policy_service_row = record->policy_row;
+        return VERDICT_PROXY;
+    }
     if (((record->flags & SERVICE_ENGINE) || (port_of(s, c->port)->flags & PORT_ENGINE)) &&
         may_punt(s, PUNT_SERVICE))
         return punt(PUNT_SERVICE);
@@ -87,7 +92,8 @@ SHARED u32 claim_by_destination(struct pipeline* s) {
 SHARED u32 stage_claim(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     u32 word = claim_by_destination(s);
-    if (s->ref.flow && (word == VERDICT_PASS || c->service != s->ref.flow->service)) {
+    if (s->ref.flow &&
+        (word == VERDICT_PASS || word == VERDICT_PROXY || c->service != s->ref.flow->service)) {
         flow_remove(&s->tables, &s->ref);  // its service has gone, or another has taken its place
         flow_forget(&s->ref);
         c->flags &= ~(u32)(CONTEXT_KNOWN | CONTEXT_REVALIDATE);

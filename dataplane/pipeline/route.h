@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// Stage route: time to live, next hop, MTU. The next hop is kept in the flow and asked for anew when its stamp
-// is old (tables/node.h), that is as soon as the control side reports that the kernel's routes or neighbours
-// changed, or after some seconds.
+// Stage route: time to live, next hop, MTU. The next hop is kept in the flow and asked for anew when its
+// stamp is old (tables/node.h), that is as soon as the control side reports that the kernel's routes or
+// neighbours changed, or after some seconds.
 #ifndef SLUICE_PIPELINE_ROUTE_H
 #define SLUICE_PIPELINE_ROUTE_H
 

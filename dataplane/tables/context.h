@@ -40,8 +40,10 @@ struct settled {
     u64 source;  // endpoint words, as in struct flow_query
     u64 destination;
     u64 hash;
-    u32 port;   // ingress
-    u32 index;  // of the flow's slot
+    u32 port;                       // ingress
+    u32 index;                      // of the flow's slot
+    struct address source_address;  // IPv6: what the words fold
+    struct address destination_address;
 };
 
 struct pipeline_context {

@@ -50,6 +50,7 @@ enum flow_mode {
     MODE_DSR_L2 = 3,    // new MAC only
     MODE_DSR_IPIP = 4,  // outer IPv4 or IPv6 header
     MODE_DSR_GUE = 5,   // outer IP and UDP header (GUE variant 1: no GUE header)
+    MODE_PROXY = 6,     // never a flow's: the host stack has it, and a listener of ours there
     MODE_ALIAS = 7,     // not a flow: the key of a flow's replies
     MODE_MASK = 15,
     MODE_ENGINE = 128  // bit: the engine serves it, the XDP program hands it over

@@ -70,6 +70,9 @@ public:
     }
 
     Status start();
+    // One round over all ports as if at `now`, for who has a thread and a clock of his own instead of
+    // start(). The number of frames.
+    u32 round(u64 now);
     // Lets the round under way end, finishes what waits in the engine, and joins the thread. Idempotent.
     void stop();
 
@@ -85,9 +88,13 @@ private:
         HostPath* host;
     };
 
+    // Ports whose device cannot be trusted to wake a sleeper say how long it may sleep at most.
+    static constexpr bool naps = requires { P::longest_nap_ns; };
+
     void run();
-    u32 round(u64 now);
+    void loop();
     void sleep();
+    u64 longest_sleep_ns();
     void transmit(Frame& frame, const Decision& decision);
     bool transmit_pieces(P& port, Frame& frame, const Decision& decision);
     void pass(Frame& frame, const Decision& decision);
@@ -103,6 +110,7 @@ private:
     std::vector<Frame> frames_;
     std::vector<pollfd> sleepers_;
     u64 expired_at_ = 0;
+    u64 nap_ns_ = 0;                                         // the next one's length, 0 after work
     u32 identification_ = static_cast<u32>(monotonic_ns());  // of the next packet cut; begins anywhere
     WorkerThread thread_;
     struct {
@@ -118,7 +126,7 @@ Status Worker<P>::start() {
         if (attached.port->descriptor() >= 0) sleepers_.push_back({attached.port->descriptor(), POLLIN, 0});
     }
     const bool pollable = sleepers_.size() == ports_.size();
-    if (!pollable) options_.polling = Polling::busy;
+    if (!pollable && !naps) options_.polling = Polling::busy;
     return thread_.start(options_.name, options_.core, [this] { run(); });
 }
 
@@ -129,6 +137,15 @@ void Worker<P>::stop() {
 
 template <Port P>
 void Worker<P>::run() {
+    if constexpr (requires { P::enter_thread(); }) P::enter_thread();
+    loop();
+    engine_.flush(monotonic_ns(), *this);
+    for (const Attached& attached : ports_) attached.port->flush();
+    if constexpr (requires { P::leave_thread(); }) P::leave_thread();
+}
+
+template <Port P>
+void Worker<P>::loop() {
     sleepers_.push_back({thread_.wake_descriptor(), POLLIN, 0});
     const u64 started = monotonic_ns();
     u64 last_work = started;
@@ -140,6 +157,7 @@ void Worker<P>::run() {
         if (received != 0) {
             count_.busy_ns.add(after - now);
             last_work = after;
+            nap_ns_ = 0;
         }
         now = after;
         if (received == 0 &&
@@ -149,8 +167,6 @@ void Worker<P>::run() {
             now = monotonic_ns();
         }
     }
-    engine_.flush(monotonic_ns(), *this);
-    for (const Attached& attached : ports_) attached.port->flush();
 }
 
 // Every port once. The number of frames.
@@ -175,14 +191,31 @@ u32 Worker<P>::round(u64 now) {
     return sum;
 }
 
+// A port that may not wake the worker is looked after more and more rarely: twice as long each time in vain.
+template <Port P>
+u64 Worker<P>::longest_sleep_ns() {
+    constexpr u64 idle_ns = 100'000'000;
+    constexpr u64 waiting_ns = 10'000'000;
+    const u64 most = engine_.waiting() != 0 ? waiting_ns : idle_ns;
+    if constexpr (naps) {
+        constexpr u64 shortest_ns = 20'000;
+        nap_ns_ = std::clamp(2 * nap_ns_, shortest_ns, P::longest_nap_ns);
+        return std::min(most, nap_ns_);
+    }
+    return most;
+}
+
 // Until a frame arrives, stop() is called, or something may have expired.
 template <Port P>
 void Worker<P>::sleep() {
-    constexpr int idle_ms = 100;
-    constexpr int waiting_ms = 10;
     for (const Attached& attached : ports_) attached.port->prepare_to_sleep();
     count_.sleeps.add(1);
-    poll(sleepers_.data(), sleepers_.size(), engine_.waiting() != 0 ? waiting_ms : idle_ms);
+    const u64 most = longest_sleep_ns();
+    const timespec limit{static_cast<time_t>(most / 1'000'000'000), static_cast<long>(most % 1'000'000'000)};
+    ppoll(sleepers_.data(), sleepers_.size(), &limit, nullptr);
+    if constexpr (requires(P & port) { port.wake(); }) {
+        for (const Attached& attached : ports_) attached.port->wake();
+    }
 }
 
 template <Port P>
@@ -214,7 +247,7 @@ void Worker<P>::transmit(Frame& frame, const Decision& decision) {
         return;
     }
     count_.transmit_refused.add(1);
-    drop_after_all(decision, REASON_TRANSMIT_FULL);
+    drop_after_all(decision, port != nullptr ? REASON_TRANSMIT_FULL : REASON_OTHER_TIER);
     ports_.front().port->release(frame);
 }
 
@@ -265,6 +298,7 @@ void Worker<P>::finish(Frame& frame, const Decision& decision) {
     switch (verdict_of(decision.word)) {
         case VERDICT_FORWARD:
         case VERDICT_REJECT: return transmit(frame, decision);
+        case VERDICT_PROXY:
         case VERDICT_PASS: return pass(frame, decision);
         default: ports_.front().port->release(frame);
     }

@@ -202,15 +202,23 @@ std::string refusal(std::string_view rest) {
 }
 
 TEST(ConfigSupport, AnUnbuiltValueIsRefusedWithItsPlaceAndWhatIsBuilt) {
-    EXPECT_EQ(refusal("services: [{ name: s, vip: ::1, protocol: tcp, ports: any, mode: proxy }]"),
-              "f:2:66: services[0].mode: value \"proxy\": not supported by this release (built: nat, "
-              "fullnat, dsr_l2, "
-              "dsr_ipip, dsr_gue)");
+    EXPECT_EQ(refusal("services: [{ name: s, vip: ::1, protocol: tcp, ports: any, mode: dsr_gre }]"),
+              "f:2:66: services[0].mode: value \"dsr_gre\": not supported by this release (built: nat, "
+              "fullnat, dsr_l2, dsr_ipip, dsr_gue, proxy)");
+    EXPECT_EQ(refusal("services: [{ name: s, vip: ::1, protocol: tcp, ports: any, mode: proxy, limits: { "
+                      "connections: 1 },"
+                      " scheduler: least_connections }]"),
+              "");
+    EXPECT_NE(
+        refusal("services: [{ name: s, vip: ::1, protocol: tcp, ports: any, limits: { connections: 1 } }]"),
+        "");
+    EXPECT_NE(refusal("services: [{ name: s, vip: ::1, protocol: tcp, ports: any, scheduler: round_robin }]"),
+              "");
     EXPECT_EQ(refusal("policy: { sets: { x: { fqdn: [a.example] } } }"),
               "f:2:30: policy.sets.x.fqdn: value \"[...]\": not supported by this release");
     EXPECT_EQ(refusal("interfaces: [{ name: e, tiers: [xdp, epoll] }]"),
-              "f:2:38: interfaces[0].tiers[1]: value \"epoll\": not supported by this release (built: xdp, "
-              "af_xdp)");
+              "f:2:38: interfaces[0].tiers[1]: value \"epoll\": not supported by this release (built: dpdk, "
+              "xdp, af_xdp)");
 }
 
 TEST(ConfigSupport, AFeatureStatedAsOffIsTaken) {

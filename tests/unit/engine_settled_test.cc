@@ -19,13 +19,25 @@ public:
 
     Bytes next() {
         Bytes frame = below(3) == 0 ? reply() : request();
+        if (below(3) == 0) frame = below(3) == 0 ? reply6() : request6();
         if (below(12) == 0) frame.at(below(static_cast<u32>(frame.size()))) ^= static_cast<u8>(1 << below(8));
         if (below(40) == 0) frame.resize(14 + below(static_cast<u32>(frame.size()) - 14));
         if (below(20) == 0) frame.resize(frame.size() + below(9));  // padding
+        if (below(30) == 0) claim_length(frame, static_cast<u16>(below(64)));
         return frame;
     }
 
 private:
+    // An IPv4 header of a right checksum that says the packet has LENGTH bytes.
+    static void claim_length(Bytes& frame, u16 length) {
+        constexpr size_t l3 = 14;
+        if (frame.size() < l3 + sizeof(ipv4_header)) return;
+        put16(frame, l3 + 2, length);
+        put16(frame, l3 + 10, 0);
+        const auto at = frame.begin() + l3;
+        put16(frame, l3 + 10, naive_checksum(Bytes(at, at + sizeof(ipv4_header))));
+    }
+
     std::string payload() { return std::string(below(30) == 0 ? 1370 + below(60) : below(40), 'x'); }
     u8 tcp_flags() { return std::array<u8, 12>{2, 16, 16, 16, 16, 16, 24, 24, 16, 17, 4, 18}.at(below(12)); }
     u8 ttl() { return static_cast<u8>(below(25) == 0 ? below(3) : 64); }
@@ -73,6 +85,29 @@ private:
             case 1: return framed("10.0.1.12", client(), transport(false, 5353, port()));
             case 2: return framed("10.9.0.1", client(), transport(false, 53, port()));
             default: return framed("10.50.8.1", client(), transport(false, 9000, port()));
+        }
+    }
+
+    Bytes framed6(const std::string& from, const std::string& to, const Transport& inside) {
+        Ipv6Fields fields{.source = from, .destination = to, .hop_limit = ttl()};
+        return ethernet(ipv6(fields, inside));
+    }
+
+    std::string client6() { return fmt::format("2001:db8:7::{}", 1 + below(6)); }
+
+    Bytes request6() {
+        switch (below(3)) {
+            case 0: return framed6(client6(), "2001:db8::10", transport(true, port(), 80));
+            case 1: return framed6(client6(), "2001:db8::10", transport(false, port(), 53));
+            default: return framed6(client6(), "2001:db8:50::1", transport(false, port(), 9000));
+        }
+    }
+
+    Bytes reply6() {
+        switch (below(3)) {
+            case 0: return framed6("2001:db8:1::11", client6(), transport(true, 8080, port()));
+            case 1: return framed6("2001:db8:1::12", client6(), transport(false, 5353, port()));
+            default: return framed6("2001:db8:50::1", client6(), transport(false, 9000, port()));
         }
     }
 

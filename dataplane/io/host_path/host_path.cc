@@ -9,7 +9,10 @@
 #include <linux/rtnetlink.h>
 #include <linux/tc_act/tc_mirred.h>
 #include <net/if.h>
+#include <net/if_arp.h>
+#include <netlink/errno.h>
 #include <netlink/msg.h>
+#include <netlink/route/addr.h>
 #include <netlink/route/qdisc.h>
 #include <netlink/socket.h>
 #include <sys/ioctl.h>
@@ -25,6 +28,8 @@ namespace {
 struct Release {
     void operator()(nl_sock* socket) const { nl_socket_free(socket); }
     void operator()(rtnl_qdisc* qdisc) const { rtnl_qdisc_put(qdisc); }
+    void operator()(rtnl_addr* address) const { rtnl_addr_put(address); }
+    void operator()(nl_addr* address) const { nl_addr_put(address); }
     void operator()(nl_msg* message) const { nlmsg_free(message); }
 };
 template <typename T>
@@ -72,6 +77,16 @@ Status copy_mac(const std::string& from, const std::string& to) {
     std::memset(request.ifr_name, 0, IFNAMSIZ);
     std::strncpy(request.ifr_name, to.c_str(), IFNAMSIZ - 1);
     if (ioctl(any.get(), SIOCSIFHWADDR, &request) != 0) return system_error(errno, "MAC like {}'s", from);
+    return {};
+}
+
+Status set_mac(const std::string& name, const u8* mac) {
+    const UniqueFd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ifreq request{};
+    std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
+    request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+    std::memcpy(request.ifr_hwaddr.sa_data, mac, ETH_ALEN);
+    if (!any || ioctl(any.get(), SIOCSIFHWADDR, &request) != 0) return system_error(errno, "MAC");
     return {};
 }
 
@@ -158,6 +173,46 @@ Result<std::unique_ptr<HostPath>> HostPath::open(const std::string& interface, u
     if (auto redirected = redirect_to(path->name_, ifindex); !redirected) return place(redirected.error());
     if (auto up = bring_up(path->name_, mtu); !up) return place(up.error());
     return path;
+}
+
+Result<std::unique_ptr<HostPath>> HostPath::create(const std::string& interface, const u8* mac, u32 mtu) {
+    std::unique_ptr<HostPath> path(new HostPath);
+    path->name_ = interface;
+    const auto place = [&](const Error& error) {
+        return error.with_context(fmt::format("interface {}: host path", interface));
+    };
+    if (if_nametoindex(interface.c_str()) != 0)
+        return place(make_error("an interface of this name exists: expected a name of its own for the port"));
+    auto tap = create_tap(interface);
+    if (!tap) return place(tap.error());
+    path->tap_ = *std::move(tap);
+    if (auto set = set_mac(interface, mac); !set) return place(set.error());
+    if (auto up = bring_up(interface, mtu); !up) return place(up.error());
+    path->ifindex_ = if_nametoindex(interface.c_str());
+    return path;
+}
+
+Status HostPath::add_address(const struct address& own, u8 length) {
+    const auto place = [&](int code) {
+        return netlink_error(code, "address").with_context(fmt::format("interface {}: host path", name_));
+    };
+    const bool ipv4 = address_is_ipv4(&own);
+    const u8* bytes = reinterpret_cast<const u8*>(own.word) + (ipv4 ? 12 : 0);
+    const Owned<nl_sock> socket(nl_socket_alloc());
+    const Owned<rtnl_addr> request(rtnl_addr_alloc());
+    const Owned<nl_addr> local(nl_addr_build(ipv4 ? AF_INET : AF_INET6, bytes, ipv4 ? 4 : 16));
+    if (!socket || !request || !local) return place(-NLE_NOMEM);
+    if (const int code = nl_connect(socket.get(), NETLINK_ROUTE); code != 0) return place(code);
+    rtnl_addr_set_ifindex(request.get(), static_cast<int>(ifindex_));
+    if (const int code = rtnl_addr_set_local(request.get(), local.get()); code != 0) return place(code);
+    rtnl_addr_set_prefixlen(request.get(), ipv4 ? length - 96 : length);
+    const int code = rtnl_addr_add(socket.get(), request.get(), 0);
+    return code == 0 || code == -NLE_EXIST ? Status{} : place(code);
+}
+
+size_t HostPath::take(std::span<u8> room) {
+    const ssize_t length = read(tap_.get(), room.data(), room.size());
+    return length > 0 ? static_cast<size_t>(length) : 0;
 }
 
 bool HostPath::deliver(const Frame& frame) {

@@ -5,6 +5,9 @@
 //
 // One TAP device per device stands in between: what is written to it meets a tc action that redirects it to
 // the device's ingress, past the XDP program in native and in generic mode.
+//
+// A port that is no kernel device (DPDK's) has a TAP device of its own name instead: the host's whole stack
+// lives on it, with the port's MAC and MTU, and what the stack sends comes out by take().
 #pragma once
 
 #include <atomic>
@@ -15,6 +18,7 @@
 #include "dataplane/base/fd.h"
 #include "dataplane/base/result.h"
 #include "dataplane/io/frame.h"
+#include "dataplane/packet/address.h"
 
 namespace sluice {
 
@@ -24,6 +28,18 @@ public:
     // process). The error says which step the kernel refused: without the host path passed frames are dropped
     // as host_path_full.
     static Result<std::unique_ptr<HostPath>> open(const std::string& interface, u32 ifindex, u32 mtu);
+
+    // Creates the TAP device `interface` itself, set up, with the addresses that are added to it; it goes
+    // with this object. Fails where an interface of this name exists.
+    static Result<std::unique_ptr<HostPath>> create(const std::string& interface, const u8* mac, u32 mtu);
+    // An address of the node's on it; `length`: of its network, 0 to 128 (IPv4: 96 more than
+    // written). One that is there is fine.
+    Status add_address(const struct address& own, u8 length);
+
+    // The next frame that the stack sends by a created device, its first bytes if `room` is short; 0: there
+    // is none.
+    size_t take(std::span<u8> room);
+    int descriptor() const { return tap_.get(); }
 
     // Copies the frame to the host stack. False: the kernel took no more. Any thread.
     bool deliver(const Frame& frame);
@@ -37,7 +53,7 @@ private:
     HostPath() = default;
 
     std::string name_;
-    u32 ifindex_ = 0;  // of the device it stands in for
+    u32 ifindex_ = 0;  // of the device it stands in for, or is
     UniqueFd tap_;
     std::atomic<u64> delivered_{0};
     std::atomic<u64> refused_{0};

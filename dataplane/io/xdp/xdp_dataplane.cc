@@ -36,6 +36,7 @@ Result<std::unique_ptr<XdpDataplane>> XdpDataplane::open(const XdpOptions& optio
 
 Status XdpDataplane::set_port(u8 number, const node_port& port) {
     if (auto set = ports_.set(number, port); !set) return set;
+    if (port.ifindex >= NODE_MADE_UP) return erase(*maps_, "egress", number, fmt::format("port {}", number));
     return update(*maps_, "egress", number, port.ifindex,
                   fmt::format("port {} (device {})", number, port.ifindex));
 }

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The part of the DPDK tier that opens and closes devices.
+#include <algorithm>
+#include <thread>
+
+#include "control/compile/prefix.h"
+#include "control/daemon/dpdk_state.h"
+#include "dataplane/base/log.h"
+#include "dataplane/io/dpdk/eal.h"
+
+namespace sluice::control {
+
+namespace {
+
+constexpr const char* af_xdp_driver = "net_af_xdp";
+
+bool is_af_xdp(const std::string& device) { return device.starts_with(af_xdp_driver); }
+
+DpdkDeviceOptions options_of(const config::Interface& interface, const config::Workers& workers) {
+    DpdkDeviceOptions options;
+    options.interface = interface.name;
+    options.device = interface.dpdk->device;
+    options.rx_queues = static_cast<u16>(interface.queues.value_or(interface.dpdk->rx_queues));
+    options.rx_descriptors = static_cast<u16>(interface.dpdk->rx_descriptors);
+    options.workers = static_cast<u16>(wished_workers(workers, usable_processors()));
+    options.promiscuous = interface.promiscuous;
+    if (interface.mtu) options.mtu = static_cast<u16>(*interface.mtu);
+    return options;
+}
+
+DpdkWish wish_of(const config::Interface& interface) {
+    return {*interface.dpdk, interface.queues, interface.mtu, interface.promiscuous, interface.addresses};
+}
+
+}  // namespace
+
+// With room for all that is configured: without huge pages it cannot grow later.
+Status DpdkTier::State::start_eal(const config::Config& config, const Plans& plans) {
+    EalOptions options;
+    for (const config::Interface& interface : config.interfaces) {
+        const auto plan = plans.find(interface.name);
+        if (plan != plans.end() && plan->second.dpdk)
+            options.memory += DpdkDevice::memory(options_of(interface, config.workers));
+    }
+    const bool first = !Eal::running();
+    Status status = Eal::start(options);
+    if (first && status && !Eal::shortcoming().empty()) spdlog::warn("dpdk: {}", Eal::shortcoming());
+    return status;
+}
+
+Status DpdkTier::State::open_device(OpenDpdkDevice& device, DpdkDeviceOptions options) {
+    if (is_af_xdp(options.device)) {
+        auto stand_in = StandIn::create();
+        if (!stand_in) return stand_in.error();
+        device.stand_in = std::move(*stand_in);
+        options.device += fmt::format(",xdp_prog={}", device.stand_in->path());
+    }
+    auto opened = DpdkDevice::open(options);
+    if (!opened) return opened.error();
+    device.device = std::move(*opened);
+    if (!device.stand_in) return {};
+    // The sockets are there; what they receive is our program's to say.
+    return device.stand_in->take_off(options.ifindex).with_context("interface " + options.interface);
+}
+
+void DpdkTier::State::open_host_path(OpenDpdkDevice& device, const config::Interface& interface) {
+    if (interface.dpdk->host_path == config::HostPath::none) return;
+    const DpdkDevice& port = *device.device;
+    auto host = device.kernel_device ? HostPath::open(interface.name, port.options().ifindex, port.mtu())
+                                     : HostPath::create(interface.name, port.mac(), port.mtu());
+    if (!host) {
+        device.host_refusal = host.error().message;
+        spdlog::warn("interface {}: no way to the host: {}", interface.name, device.host_refusal);
+        return;
+    }
+    device.host = std::move(*host);
+    if (device.kernel_device || !interface.addresses) return;
+    for (const config::InterfaceAddress& own : *interface.addresses) {
+        const Status added = device.host->add_address(compile::to_address(own.address), own.length);
+        if (!added) spdlog::warn("{}: {}", own.text(), added.error().message);
+    }
+}
+
+OpenDpdkDevice DpdkTier::State::open(const config::Interface& interface, const config::Workers& workers,
+                                     u32 made_up) {
+    OpenDpdkDevice device;
+    device.wish = wish_of(interface);
+    DpdkDeviceOptions options = options_of(interface, workers);
+    const netlink::Link* link = mirror.view().link(interface.name);
+    device.kernel_device = link != nullptr;
+    options.ifindex = link != nullptr ? link->ifindex : made_up;
+    const Status opened = open_device(device, options);
+    if (!opened) {
+        device.refusal = opened.error().message;
+        device.device.reset();
+        return device;
+    }
+    const DpdkDevice& port = *device.device;
+    open_host_path(device, interface);
+    if (device.host && !device.kernel_device) device.device->set_ifindex(device.host->ifindex());
+    spdlog::info("interface {}: DPDK port {} ({}), {} receive and {} transmit queues, MTU {}, {}",
+                 interface.name, interface.dpdk->device, port.driver(), port.rx_queues(), port.tx_queues(),
+                 port.mtu(),
+                 port.symmetric_rss()   ? "symmetric RSS"
+                 : port.rx_queues() > 1 ? "no RSS that we can key: flows are found across workers"
+                                        : "one queue");
+    return device;
+}
+
+u32 DpdkTier::State::made_up() const {
+    u32 ifindex = NODE_MADE_UP;
+    const auto taken = [&](const auto& each) {
+        return each.second.device && each.second.device->options().ifindex == ifindex;
+    };
+    while (std::any_of(devices.begin(), devices.end(), taken)) ++ifindex;
+    return ifindex;
+}
+
+void DpdkTier::set_devices(const config::Config& config, const Plans& plans) {
+    State& s = *state_;
+    const auto wanted = [&](const std::string& name) {
+        const auto plan = plans.find(name);
+        return plan != plans.end() && plan->second.dpdk;
+    };
+    std::map<std::string, const config::Interface*> changed;
+    for (const config::Interface& interface : config.interfaces) {
+        if (!interface.dpdk || !wanted(interface.name)) continue;
+        const auto known = s.devices.find(interface.name);
+        if (known == s.devices.end() || known->second.wish != wish_of(interface))
+            changed[interface.name] = &interface;
+    }
+    const bool some_go = std::any_of(s.devices.begin(), s.devices.end(),
+                                     [&](const auto& each) { return !wanted(each.first); });
+    if (changed.empty() && !some_go) return;
+    stop_workers();
+    std::erase_if(s.devices,
+                  [&](const auto& each) { return !wanted(each.first) || changed.contains(each.first); });
+    if (changed.empty()) return;
+    const Status eal = s.start_eal(config, plans);
+    for (const auto& [name, interface] : changed) {
+        if (eal) {
+            s.devices[name] = s.open(*interface, config.workers, s.made_up());
+            if (!s.devices[name].device) spdlog::warn("{}", s.devices[name].refusal);
+        } else {
+            OpenDpdkDevice refused;
+            refused.wish = wish_of(*interface);
+            refused.refusal = eal.error().message;
+            s.devices[name] = std::move(refused);
+        }
+    }
+}
+
+// A worker that has gone round twice since uses nothing that was suspended before.
+void DpdkTier::State::wait_for_workers() const {
+    constexpr auto patience = std::chrono::milliseconds(500);
+    const auto limit = std::chrono::steady_clock::now() + patience;
+    for (const auto& member : members) {
+        const u64 seen = member->worker->statistics().polls;
+        while (member->worker->statistics().polls < seen + 2 && std::chrono::steady_clock::now() < limit)
+            std::this_thread::yield();
+    }
+}
+
+void DpdkTier::State::reconnect() {
+    std::vector<DpdkDevice*> orphans;
+    for (const auto& [name, each] : devices) {
+        if (!each.device || !each.device->is_orphan()) continue;
+        if (each.device->ready()) spdlog::warn("interface {}: its memif server is gone", name);
+        each.device->suspend();
+        orphans.push_back(each.device.get());
+    }
+    if (orphans.empty()) return;
+    wait_for_workers();
+    for (DpdkDevice* device : orphans) {
+        if (device->resume())
+            spdlog::info("interface {}: connecting to a memif server", device->options().interface);
+    }
+}
+
+// Only what nothing else serves: a fallback is not taken off for it.
+bool DpdkTier::tend(const config::Config& config, const Plans& plans) {
+    constexpr u32 seconds_between_tries = 5;
+    State& s = *state_;
+    s.reconnect();
+    if (!Eal::running() || ++s.seconds % seconds_between_tries != 0) return false;
+    for (const config::Interface& interface : config.interfaces) {
+        const auto known = s.devices.find(interface.name);
+        if (known == s.devices.end() || known->second.device || plans.at(interface.name).program()) continue;
+        const Eal::Quiet quiet;
+        OpenDpdkDevice again = s.open(interface, config.workers, s.made_up());
+        if (!again.device) continue;
+        stop_workers();
+        known->second = std::move(again);
+        return true;
+    }
+    return false;
+}
+
+}  // namespace sluice::control

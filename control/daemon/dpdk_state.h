@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the DPDK tier consists of; for its own files only.
+#pragma once
+
+#include "control/daemon/dpdk_tier.h"
+#include "control/daemon/kernel_router.h"
+#include "dataplane/io/dpdk/dpdk_port.h"
+#include "dataplane/io/dpdk/host_bridge.h"
+#include "dataplane/io/dpdk/stand_in.h"
+#include "dataplane/worker/worker.h"
+
+namespace sluice::control {
+
+// What a port is made from: another one is needed when this changes.
+struct DpdkWish {
+    config::DpdkPort port;
+    std::optional<u32> queues, mtu;
+    bool promiscuous = false;
+    std::optional<std::vector<config::InterfaceAddress>> addresses;
+    bool operator==(const DpdkWish&) const = default;
+};
+
+struct DpdkMember {
+    DpdkMember(WorkerCounters made, const node_state& node, netlink::KernelMirror& mirror)
+        : counters(std::move(made)), router(node, mirror) {}
+
+    WorkerCounters counters;
+    KernelRouter router;
+    std::vector<std::unique_ptr<DpdkPort>> ports;
+    std::unique_ptr<Engine> engine;
+    std::unique_ptr<Worker<DpdkPort>> worker;  // last: its thread uses the others
+    std::optional<u32> core;
+};
+
+struct OpenDpdkDevice {
+    DpdkWish wish;
+    std::unique_ptr<StandIn> stand_in;   // net_af_xdp
+    std::unique_ptr<DpdkDevice> device;  // null: refused
+    std::unique_ptr<HostPath> host;      // null: not wished for, or refused
+    std::string host_refusal;
+    std::string refusal;
+    bool kernel_device = false;  // the interface is the kernel's as well
+};
+
+// Processors that this process may use, one at least; and how many workers that makes.
+u32 usable_processors();
+u32 wished_workers(const config::Workers& workers, u32 processors);
+
+struct DpdkTier::State {
+    explicit State(netlink::KernelMirror& kernel) : mirror(kernel) {}
+
+    OpenDpdkDevice open(const config::Interface& interface, const config::Workers& workers, u32 made_up);
+    Status open_device(OpenDpdkDevice& device, DpdkDeviceOptions options);
+    void open_host_path(OpenDpdkDevice& device, const config::Interface& interface);
+    Status start_eal(const config::Config& config, const Plans& plans);
+    Status add_member(u32 index, u32 count, NodeTables& tables, const DpdkWorkers& options);
+    void add_ports(DpdkMember& member, u32 index, u32 count, const DpdkWorkers& options);
+    void keep_counters();
+    u32 made_up() const;  // an ifindex for a port that is no kernel device
+    void wait_for_workers() const;
+    void reconnect();
+
+    netlink::KernelMirror& mirror;
+    std::map<std::string, OpenDpdkDevice> devices;  // by interface
+    std::vector<std::unique_ptr<DpdkMember>> members;
+    HostBridge bridge;
+    u32 seconds = 0;
+    // Of workers that have stopped: what they counted stays counted.
+    std::vector<port_counters> past_ports = std::vector<port_counters>(NODE_PORTS);
+    std::vector<backend_counters> past_backends;
+    std::vector<pair_counters> past_rules;
+    std::vector<worker_counters> past_workers;
+};
+
+}  // namespace sluice::control

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/dpdk/dpdk_device.h"
+
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <set>
+
+#include "dataplane/base/log.h"
+#include "dataplane/io/dpdk/eal.h"
+
+namespace sluice {
+namespace {
+
+constexpr u32 ethernet_room = 22;  // Ethernet header and two VLAN tags
+constexpr u16 default_mtu = 1500;
+constexpr u32 least_buffer = 2048;
+constexpr u32 largest_buffer = 65535 - RTE_PKTMBUF_HEADROOM;
+constexpr u32 pool_cache = 256;
+constexpr u16 tx_descriptors = 1024;
+constexpr u32 engine_holds = 1024;  // frames that wait in a worker's engine or batch
+constexpr size_t longest_key = 52;
+
+// A key of which every 16 bits are alike: the hash of (a, b) is that of (b, a), so both directions of a
+// connection meet the same queue (Woo and Park, "Scalable TCP session monitoring with symmetric receive-side
+// scaling", 2012).
+constexpr u16 symmetric_pair = 0x6d5a;
+
+u32 buffer_size_for(u32 mtu) {
+    const u32 needed = std::max(least_buffer, mtu + ethernet_room);
+    return std::min((needed + 127) / 128 * 128, largest_buffer);
+}
+
+u32 pool_size(u32 rx_queues, u32 rx_descriptors, u32 tx_queues, u32 workers) {
+    return rx_queues * rx_descriptors + tx_queues * tx_descriptors +
+           workers * (engine_holds + 2 * pool_cache) + DpdkDevice::inlet_length;
+}
+
+// "0000:3b:00.0" or "3b:00.0", perhaps with arguments behind.
+bool is_pci(const std::string& name) {
+    return std::isxdigit(static_cast<unsigned char>(name[0])) != 0 && name.find(':') != std::string::npos;
+}
+
+Error refused(const std::string& interface, int code, std::string_view what) {
+    const std::string words = Eal::take_complaints();
+    // Drivers say -1 for anything.
+    const Error error = code == -1 ? make_error("{}: refused", what) : system_error(code, "{}", what);
+    return Error{fmt::format("interface {}: {}{}{}", interface, error.message,
+                             words.empty() ? "" : "; DPDK says: ", words),
+                 error.code};
+}
+
+// This process's sockets of family AF_XDP.
+std::set<int> xdp_sockets() {
+    std::set<int> found;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", ignored)) {
+        const int fd = std::atoi(entry.path().filename().c_str());
+        int family = 0;
+        socklen_t length = sizeof family;
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 && family == AF_XDP)
+            found.insert(fd);
+    }
+    return found;
+}
+
+}  // namespace
+
+u64 DpdkDevice::memory(const DpdkDeviceOptions& options) {
+    constexpr u64 overhead = 320;        // struct rte_mbuf, the pool's header, head room's share
+    constexpr u64 rings = u64{8} << 20;  // descriptor rings, the inlet, what the driver allocates
+    const u64 buffers = pool_size(options.rx_queues, options.rx_descriptors,
+                                  std::max(options.workers, options.rx_queues), options.workers);
+    return buffers * (buffer_size_for(options.mtu.value_or(default_mtu)) + overhead) + rings;
+}
+
+Result<std::unique_ptr<DpdkDevice>> DpdkDevice::open(const DpdkDeviceOptions& options) {
+    std::unique_ptr<DpdkDevice> device(new DpdkDevice(options));
+    Eal::take_complaints();
+    if (Status status = device->plug(); !status) return status.error();
+    if (Status status = device->set_up(); !status) return status.error();
+    return device;
+}
+
+Result<std::unique_ptr<DpdkDevice>> DpdkDevice::adopt(u16 port_id, const DpdkDeviceOptions& options) {
+    std::unique_ptr<DpdkDevice> device(new DpdkDevice(options));
+    device->port_id_ = port_id;
+    if (Status status = device->set_up(); !status) return status.error();
+    return device;
+}
+
+Status DpdkDevice::plug() {
+    const size_t comma = std::min(options_.device.find(','), options_.device.size());
+    name_ = options_.device.substr(0, comma);
+    const std::string arguments = options_.device.substr(std::min(comma + 1, options_.device.size()));
+    bus_ = is_pci(name_) ? "pci" : "vdev";
+    u16 known = 0;
+    if (rte_eth_dev_get_port_by_name(name_.c_str(), &known) == 0)
+        return make_error("interface {}: device {}: in use by another interface", options_.interface, name_);
+    const int code = rte_eal_hotplug_add(bus_.c_str(), name_.c_str(), arguments.c_str());
+    if (code != 0) return refused(options_.interface, code, fmt::format("device {}", options_.device));
+    plugged_ = true;
+    if (rte_eth_dev_get_port_by_name(name_.c_str(), &port_id_) == 0) return {};
+    rte_dev_iterator iterator;
+    const std::string filter = fmt::format("bus={},name={}", bus_, name_);
+    u16 id = RTE_MAX_ETHPORTS;
+    RTE_ETH_FOREACH_MATCHING_DEV(id, filter.c_str(), &iterator) {
+        port_id_ = id;
+        rte_eth_iterator_cleanup(&iterator);
+        return {};
+    }
+    return make_error("interface {}: device {}: DPDK made no Ethernet port of it", options_.interface,
+                      options_.device);
+}
+
+Status DpdkDevice::set_up() {
+    if (Status status = configure(); !status) return status;
+    if (Status status = create_pool(); !status) return status;
+    if (Status status = set_up_queues(); !status) return status;
+    return start();
+}
+
+Status DpdkDevice::start() {
+    const int code = rte_eth_dev_start(port_id_);
+    started_ = code == 0;
+    if (code != 0 && !is_orphan())
+        return refused(options_.interface, code, fmt::format("device {}: start", name_));
+    // Frames to other hosts pass to the host, which is the engine's to decide where the device leaves it to
+    // us.
+    if (options_.promiscuous) rte_eth_promiscuous_enable(port_id_);
+    rte_eth_allmulticast_enable(port_id_);
+    const std::string words = Eal::take_complaints();
+    if (!started_)
+        spdlog::warn("interface {}: device {}: no server yet: {}", options_.interface, name_, words);
+    ready_.store(started_, std::memory_order_release);
+    return {};
+}
+
+void DpdkDevice::settle_mtu(u32 most) {
+    u16 present = default_mtu;
+    rte_eth_dev_get_mtu(port_id_, &present);
+    const u32 largest = std::min(most, largest_buffer - ethernet_room);
+    mtu_ = static_cast<u16>(std::min<u32>(options_.mtu.value_or(std::min(present, default_mtu)), largest));
+}
+
+Status DpdkDevice::configure() {
+    rte_eth_dev_info info{};
+    if (const int code = rte_eth_dev_info_get(port_id_, &info); code != 0)
+        return refused(options_.interface, code, fmt::format("device {}: its description", name_));
+    driver_ = info.driver_name;
+    socket_ = rte_eth_dev_socket_id(port_id_);
+    rx_queues_ = std::max<u16>(options_.rx_queues, 1);
+    if (rx_queues_ > info.max_rx_queues) {
+        return make_error("interface {}: device {}: {} receive queues: expected at most {}",
+                          options_.interface, name_, rx_queues_, info.max_rx_queues);
+    }
+    // Virtual devices pair a receive with a transmit queue; their peer would not serve more.
+    const u16 wished = bus_ == "pci" ? options_.workers : rx_queues_;
+    tx_queues_ = std::clamp<u16>(wished, 1, std::max<u16>(info.max_tx_queues, 1));
+    settle_mtu(info.max_mtu != 0 ? info.max_mtu : default_mtu);
+    rte_eth_conf conf{};
+    std::vector<u8> key(info.hash_key_size != 0 ? info.hash_key_size : longest_key);
+    for (size_t i = 0; i < key.size(); ++i) key[i] = static_cast<u8>(symmetric_pair >> (i % 2 == 0 ? 8 : 0));
+    const u64 hashes =
+        info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP);
+    symmetric_rss_ = rx_queues_ > 1 && hashes != 0 && info.hash_key_size != 0;
+    if (symmetric_rss_) {
+        conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+        conf.rx_adv_conf.rss_conf = {key.data(), static_cast<u8>(key.size()), hashes};
+    }
+    conf.rxmode.mtu = std::clamp<u32>(mtu_, info.min_mtu, info.max_mtu != 0 ? info.max_mtu : mtu_);
+    conf.intr_conf.rxq = 1;
+    int code = rte_eth_dev_configure(port_id_, rx_queues_, tx_queues_, &conf);
+    if (code != 0) {
+        conf.intr_conf.rxq = 0;
+        code = rte_eth_dev_configure(port_id_, rx_queues_, tx_queues_, &conf);
+    }
+    if (code != 0) {
+        return refused(
+            options_.interface, code,
+            fmt::format("device {}: {} receive and {} transmit queues", name_, rx_queues_, tx_queues_));
+    }
+    configured_ = true;
+    interrupts_ = conf.intr_conf.rxq != 0;
+    rte_ether_addr mac{};
+    if (rte_eth_macaddr_get(port_id_, &mac) == 0) std::copy_n(mac.addr_bytes, sizeof mac_, mac_);
+    rx_descriptors_ = options_.rx_descriptors;
+    tx_descriptors_ = tx_descriptors;
+    rte_eth_dev_adjust_nb_rx_tx_desc(port_id_, &rx_descriptors_, &tx_descriptors_);
+    return {};
+}
+
+Status DpdkDevice::create_pool() {
+    buffer_size_ = buffer_size_for(mtu_);
+    const u32 count = pool_size(rx_queues_, rx_descriptors_, tx_queues_, options_.workers);
+    const std::string pool = fmt::format("sluice-{}", port_id_);
+    pool_ = rte_pktmbuf_pool_create(pool.c_str(), count, pool_cache, 0,
+                                    static_cast<u16>(buffer_size_ + RTE_PKTMBUF_HEADROOM), socket_);
+    if (pool_ == nullptr) {
+        return refused(options_.interface, rte_errno,
+                       fmt::format("device {}: {} buffers of {} bytes", name_, count, buffer_size_));
+    }
+    const std::string ring = fmt::format("sluice-inlet-{}", port_id_);
+    inlet_ = rte_ring_create(ring.c_str(), inlet_length, socket_, RING_F_SC_DEQ);
+    if (inlet_ == nullptr)
+        return refused(options_.interface, rte_errno, fmt::format("device {}: inlet ring", name_));
+    return {};
+}
+
+Status DpdkDevice::set_up_queues() {
+    const auto node = static_cast<unsigned>(socket_);
+    for (u16 queue = 0; queue < rx_queues_; ++queue) {
+        const std::set<int> before = xdp_sockets();
+        const int code = rte_eth_rx_queue_setup(port_id_, queue, rx_descriptors_, node, nullptr, pool_);
+        if (code != 0)
+            return refused(options_.interface, code,
+                           fmt::format("device {}: receive queue {}", name_, queue));
+        int made = -1;
+        for (const int fd : xdp_sockets()) {
+            if (!before.contains(fd)) made = fd;
+        }
+        xdp_sockets_.push_back(made);
+    }
+    for (u16 queue = 0; queue < tx_queues_; ++queue) {
+        const int code = rte_eth_tx_queue_setup(port_id_, queue, tx_descriptors_, node, nullptr);
+        if (code != 0)
+            return refused(options_.interface, code,
+                           fmt::format("device {}: transmit queue {}", name_, queue));
+    }
+    return {};
+}
+
+bool DpdkDevice::is_orphan() const {
+    return driver_ == "net_memif" && options_.device.find("role=server") == std::string::npos &&
+           (!started_ || !link().up);
+}
+
+bool DpdkDevice::resume() {
+    const Eal::Quiet quiet;
+    if (started_) rte_eth_dev_stop(port_id_);
+    started_ = rte_eth_dev_start(port_id_) == 0;
+    ready_.store(started_, std::memory_order_release);
+    return started_;
+}
+
+DpdkDevice::~DpdkDevice() {
+    const Eal::Quiet quiet;
+    if (configured_) {
+        rte_eth_dev_stop(port_id_);
+        if (!plugged_) rte_eth_dev_close(port_id_);
+    }
+    if (plugged_) rte_eal_hotplug_remove(bus_.c_str(), name_.c_str());
+    if (inlet_ != nullptr) {
+        void* frame = nullptr;
+        while (rte_ring_dequeue(inlet_, &frame) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(frame));
+        rte_ring_free(inlet_);
+    }
+    rte_mempool_free(pool_);
+}
+
+int DpdkDevice::xdp_socket(u16 queue) const { return queue < xdp_sockets_.size() ? xdp_sockets_[queue] : -1; }
+
+DpdkLink DpdkDevice::link() const {
+    rte_eth_link link{};
+    if (rte_eth_link_get_nowait(port_id_, &link) != 0) return {};
+    const bool known = link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN;
+    return {link.link_status == RTE_ETH_LINK_UP, known ? link.link_speed : 0,
+            link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX};
+}
+
+DpdkDeviceStatistics DpdkDevice::statistics() const {
+    DpdkDeviceStatistics result;
+    rte_eth_stats stats{};
+    if (rte_eth_stats_get(port_id_, &stats) == 0) {
+        result.received = stats.ipackets;
+        result.received_bytes = stats.ibytes;
+        result.sent = stats.opackets;
+        result.sent_bytes = stats.obytes;
+        result.missed = stats.imissed;
+        result.receive_errors = stats.ierrors;
+        result.no_buffer = stats.rx_nombuf;
+        result.transmit_errors = stats.oerrors;
+    }
+    result.host_frames = __atomic_load_n(&host_frames_, __ATOMIC_RELAXED);
+    result.host_no_buffer = __atomic_load_n(&host_no_buffer_, __ATOMIC_RELAXED);
+    result.inlet_full = __atomic_load_n(&inlet_full_, __ATOMIC_RELAXED);
+    result.buffers = pool_->size;
+    result.buffers_in_use = rte_mempool_in_use_count(pool_);
+    return result;
+}
+
+std::vector<std::pair<std::string, u64>> DpdkDevice::extended_statistics() const {
+    std::vector<std::pair<std::string, u64>> result;
+    const int count = rte_eth_xstats_get_names(port_id_, nullptr, 0);
+    if (count <= 0) return result;
+    std::vector<rte_eth_xstat_name> names(static_cast<size_t>(count));
+    std::vector<rte_eth_xstat> values(static_cast<size_t>(count));
+    if (rte_eth_xstats_get_names(port_id_, names.data(), static_cast<unsigned>(count)) != count)
+        return result;
+    if (rte_eth_xstats_get(port_id_, values.data(), static_cast<unsigned>(count)) != count) return result;
+    for (const rte_eth_xstat& value : values) {
+        if (value.id < names.size()) result.emplace_back(names[value.id].name, value.value);
+    }
+    return result;
+}
+
+bool DpdkDevice::inject(std::span<const u8> frame) {
+    const auto count = [](u64& counter) { __atomic_store_n(&counter, counter + 1, __ATOMIC_RELAXED); };
+    if (frame.size() > buffer_size_) return false;
+    rte_mbuf* const buffer = rte_pktmbuf_alloc(pool_);
+    if (buffer == nullptr) {
+        count(host_no_buffer_);
+        return false;
+    }
+    std::copy(frame.begin(), frame.end(), rte_pktmbuf_mtod(buffer, u8*));
+    buffer->data_len = static_cast<u16>(frame.size());
+    buffer->pkt_len = static_cast<u32>(frame.size());
+    if (rte_ring_mp_enqueue(inlet_, buffer) != 0) {
+        count(inlet_full_);
+        rte_pktmbuf_free(buffer);
+        return false;
+    }
+    count(host_frames_);
+    return true;
+}
+
+}  // namespace sluice

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A DPDK port (rte_ethdev): a physical device by its PCI address or a virtual one by its arguments, its
+// queues, its buffers, and what it counts. Control thread only, unless said otherwise.
+//
+// Theory of operation. Every device has a buffer pool of its own, so that one that runs dry does not starve
+// others. A frame is one buffer, large enough for the MTU: what arrives in several segments is copied into
+// one. Each worker may send on a transmit queue of its own where the device has enough of them; who has none,
+// and the host path, hands frames over the device's inlet, a ring that the worker of transmit queue 0
+// empties.
+//
+// Offloads: none is asked for. Sums are updated incrementally and a wrong one must stay wrong (RFC 1624), the
+// IPv4 header's is checked while the header is read anyway, and a virtual device with receive offloads would
+// hand over frames whose sums are not there yet.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dataplane/base/result.h"
+#include "dataplane/io/dpdk/dpdk_statistics.h"
+
+struct rte_mempool;
+struct rte_ring;
+
+namespace sluice {
+
+struct DpdkDeviceOptions {
+    std::string interface;  // the name it goes by in the configuration
+    std::string device;     // "0000:3b:00.0" or "net_memif0,role=client,...": as DPDK names it
+    u32 ifindex = 0;        // of the frames received from it
+    u16 rx_queues = 1;
+    u16 workers = 1;  // transmit queues wished for
+    u16 rx_descriptors = 1024;
+    std::optional<u16> mtu;  // empty: the device's
+    bool promiscuous = false;
+};
+
+class DpdkDevice {
+public:
+    static constexpr u32 inlet_length = 1024;
+
+    // Plugs, configures and starts the device. The error has DPDK's words.
+    static Result<std::unique_ptr<DpdkDevice>> open(const DpdkDeviceOptions& options);
+    // Drives a device that exists already, e.g. one made over rings by the test that uses it. It is closed,
+    // but not unplugged, with this object.
+    static Result<std::unique_ptr<DpdkDevice>> adopt(u16 port_id, const DpdkDeviceOptions& options);
+    ~DpdkDevice();  // no worker may use it any more
+    DpdkDevice(const DpdkDevice&) = delete;
+    DpdkDevice& operator=(const DpdkDevice&) = delete;
+
+    // Memory that a device with these options takes from EAL, in bytes.
+    static u64 memory(const DpdkDeviceOptions& options);
+
+    const DpdkDeviceOptions& options() const { return options_; }
+    u16 port_id() const { return port_id_; }
+    u16 rx_queues() const { return rx_queues_; }
+    u16 tx_queues() const { return tx_queues_; }
+    const std::string& driver() const { return driver_; }
+    u16 mtu() const { return mtu_; }
+    const u8* mac() const { return mac_; }
+    int socket() const { return socket_; }  // NUMA node, -1: any
+    bool symmetric_rss() const { return symmetric_rss_; }
+    bool interrupts() const { return interrupts_; }  // receive queues can wake a sleeper
+    rte_mempool* pool() const { return pool_; }
+    rte_ring* inlet() const { return inlet_; }
+    u32 buffer_size() const { return buffer_size_; }
+
+    // Whether workers may use it: a memif whose server is not there has not started. Any thread.
+    bool ready() const { return ready_.load(std::memory_order_acquire); }
+    // Whether it is a memif client without its server, which does not come back to it by itself.
+    bool is_orphan() const;
+    // Not ready() from here on; a worker may use it for two more rounds.
+    void suspend() { ready_.store(false, std::memory_order_release); }
+    // Of one that is not ready and that no worker uses any more: tries to connect anew.
+    bool resume();
+
+    // Descriptors of the XDP sockets that opening receive queue i made (net_af_xdp), else -1.
+    int xdp_socket(u16 queue) const;
+
+    DpdkLink link() const;
+    DpdkDeviceStatistics statistics() const;
+    // Everything else that the driver counts, by its names.
+    std::vector<std::pair<std::string, u64>> extended_statistics() const;
+
+    // Before any port is made: what its frames are from.
+    void set_ifindex(u32 ifindex) { options_.ifindex = ifindex; }
+
+    // Copies a frame into a buffer and on to the inlet. False: no buffer or no room; counted. One thread.
+    bool inject(std::span<const u8> frame);
+
+private:
+    explicit DpdkDevice(DpdkDeviceOptions options) : options_(std::move(options)) {}
+
+    Status plug();
+    Status set_up();
+    Status configure();
+    Status create_pool();
+    Status set_up_queues();
+    Status start();
+    void settle_mtu(u32 most);
+
+    DpdkDeviceOptions options_;
+    std::string name_;  // DPDK's
+    std::string bus_;   // "pci", "vdev"; empty: adopted
+    std::string driver_;
+    bool plugged_ = false;
+    bool configured_ = false;
+    u16 port_id_ = 0;
+    u16 rx_queues_ = 1;
+    u16 tx_queues_ = 1;
+    u16 rx_descriptors_ = 0;
+    u16 tx_descriptors_ = 0;
+    u16 mtu_ = 1500;
+    u8 mac_[6] = {};
+    int socket_ = -1;
+    bool symmetric_rss_ = false;
+    bool interrupts_ = false;
+    u32 buffer_size_ = 0;
+    std::atomic<bool> ready_{false};
+    bool started_ = false;
+    rte_mempool* pool_ = nullptr;
+    rte_ring* inlet_ = nullptr;
+    std::vector<int> xdp_sockets_;
+    u64 host_frames_ = 0, host_no_buffer_ = 0, inlet_full_ = 0;  // written by inject() alone
+};
+
+}  // namespace sluice
