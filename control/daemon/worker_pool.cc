@@ -9,6 +9,7 @@
 #include "control/sizing/sizing.h"
 #include "dataplane/base/log.h"
 #include "dataplane/io/af_xdp/xsk_set.h"
+#include "dataplane/io/netlink/device_queues.h"
 #include "dataplane/placement/huge_pages.h"
 #include "dataplane/placement/memory_scope.h"
 #include "dataplane/worker/table_memory.h"
@@ -83,9 +84,12 @@ Status WorkerPool::open_host_paths() {
 UmemOptions WorkerPool::umem_options(size_t queues) const {
     u32 mtu = 0;
     for (const auto& [device, bytes] : options_.mtu) mtu = std::max(mtu, bytes);
+    const bool kibibytes =
+        std::any_of(options_.queues.begin(), options_.queues.end(),
+                    [](const XskQueue& queue) { return netlink::receives_in_kibibytes(queue.interface); });
     UmemOptions umem;
     umem.frames = frames_per_queue * static_cast<u32>(std::max<size_t>(queues, 1));
-    umem.frame_size = buffer_bytes(mtu);
+    umem.frame_size = buffer_bytes(mtu, kibibytes);
     return umem;
 }
 

@@ -27,12 +27,16 @@ u64 dpdk_bytes(const config::DpdkPort& port, u32 mtu) {
 
 }  // namespace
 
-u32 buffer_bytes(u32 mtu) { return mtu + ethernet_overhead + headroom_and_tail <= 2048 ? 2048 : 4096; }
+u32 buffer_bytes(u32 mtu, bool kibibytes) {
+    const u32 room = kibibytes ? 1024 : 2048 - headroom_and_tail;
+    return mtu + ethernet_overhead <= room ? 2048 : 4096;
+}
 
 std::vector<BufferNeed> buffer_needs(const config::Config& config,
                                      const std::function<DeviceFacts(const std::string& device)>& facts) {
     std::vector<BufferNeed> needs;
     u32 most = 0;  // buffers are of one size, that of the largest MTU
+    bool kibibytes = false;
     for (const config::Interface& interface : config.interfaces) {
         if (interface.is_sub_interface()) continue;
         BufferNeed need;
@@ -46,12 +50,14 @@ std::vector<BufferNeed> buffer_needs(const config::Config& config,
             const DeviceFacts device = facts(interface.name);
             need.node = device.node;
             need.queues = interface.queues.value_or(device.queues);
+            kibibytes |= device.kibibytes;
             most = std::max(most, interface.mtu.value_or(device.mtu));
         }
         needs.push_back(std::move(need));
     }
     for (BufferNeed& need : needs) {
-        if (!need.dpdk) need.bytes = rounded(u64{need.queues} * frames_per_queue * buffer_bytes(most));
+        if (!need.dpdk)
+            need.bytes = rounded(u64{need.queues} * frames_per_queue * buffer_bytes(most, kibibytes));
     }
     return needs;
 }

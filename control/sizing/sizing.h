@@ -18,13 +18,15 @@ namespace sluice::control {
 constexpr u32 frames_per_queue = 4096;
 
 // Of a packet buffer, 2048 or 4096 bytes: for frames of this MTU with two VLAN tags and the room around them.
-u32 buffer_bytes(u32 mtu);
+// `kibibytes`: a device rounds what is left of it down to whole KiB.
+u32 buffer_bytes(u32 mtu, bool kibibytes);
 
 // What this machine says of an interface.
 struct DeviceFacts {
     std::optional<u32> node;
     u32 queues = 1;
     u32 mtu = 1500;
+    bool kibibytes = false;  // rounds its receive buffers down
 };
 
 struct BufferNeed {

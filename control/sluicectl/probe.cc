@@ -26,8 +26,10 @@ u32 mtu_of(const std::string& device) {
 }
 
 control::DeviceFacts facts_of(const std::string& device) {
-    if (device.find(':') != std::string::npos) return {pci_node(device.substr(0, device.find(','))), 1, 1500};
-    return {pci_node(netlink::bus_address(device)), netlink::receive_queues(device), mtu_of(device)};
+    if (device.find(':') != std::string::npos)
+        return {pci_node(device.substr(0, device.find(','))), 1, 1500, false};
+    return {pci_node(netlink::bus_address(device)), netlink::receive_queues(device), mtu_of(device),
+            netlink::receives_in_kibibytes(device)};
 }
 
 std::string number(const Json& value) { return fmt::to_string(value.get<u64>()); }

@@ -19,7 +19,7 @@ TEST(Sizing, EightMebibytesAQueueAtTheUsualMtu) {
     config.interfaces = {named("eth0"), named("eth1")};
     config.interfaces[1].queues = 2;
     const auto needs = buffer_needs(config, [](const std::string& device) {
-        return device == "eth0" ? DeviceFacts{1, 4, 1500} : DeviceFacts{std::nullopt, 8, 1500};
+        return device == "eth0" ? DeviceFacts{1, 4, 1500, false} : DeviceFacts{std::nullopt, 8, 1500, false};
     });
     ASSERT_EQ(needs.size(), 2U);
     EXPECT_EQ(needs[0].bytes, 4 * 8 * mebibyte);
@@ -36,10 +36,21 @@ TEST(Sizing, ALargeMtuDoublesTheBuffersOfAll) {
     config::Config config;
     config.interfaces = {named("eth0"), named("eth1")};
     const auto needs = buffer_needs(config, [](const std::string& device) {
-        return DeviceFacts{0, 1, device == "eth0" ? 3000U : 1500U};
+        return DeviceFacts{0, 1, device == "eth0" ? 3000U : 1500U, false};
     });
     EXPECT_EQ(needs[0].bytes, 16 * mebibyte);
     EXPECT_EQ(needs[1].bytes, 16 * mebibyte) << "a frame received on one leaves by another";
+}
+
+TEST(Sizing, ADeviceThatCountsInKibibytesNeedsLargeBuffers) {
+    EXPECT_EQ(buffer_bytes(1500, false), 2048U);
+    EXPECT_EQ(buffer_bytes(1500, true), 4096U) << "1536 bytes of room would be 1024 to it";
+    EXPECT_EQ(buffer_bytes(1002, true), 2048U);
+    EXPECT_EQ(buffer_bytes(1515, false), 4096U);
+    config::Config config;
+    config.interfaces = {named("eth0")};
+    const auto needs = buffer_needs(config, [](const std::string&) { return DeviceFacts{0, 1, 1500, true}; });
+    EXPECT_EQ(needs.at(0).bytes, 16 * mebibyte);
 }
 
 TEST(Sizing, ADpdkPortCountsItsPool) {
@@ -50,7 +61,7 @@ TEST(Sizing, ADpdkPortCountsItsPool) {
     config.interfaces[0].dpdk->device = "0000:3b:00.0";
     const auto needs = buffer_needs(config, [](const std::string& device) {
         EXPECT_EQ(device, "0000:3b:00.0");
-        return DeviceFacts{1, 99, 9000};
+        return DeviceFacts{1, 99, 9000, false};
     });
     ASSERT_EQ(needs.size(), 1U);
     EXPECT_EQ(needs[0].node, 1U);

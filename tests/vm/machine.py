@@ -53,7 +53,7 @@ class Guest:
     timeout: int = 330  # seconds
     environment: dict = dataclasses.field(default_factory=dict)
 
-    def command(self, results):
+    def command(self, results, ramdisk):
         half = self.cpus // 2
         accel = "kvm" if os.environ.get("SLUICE_VM_KVM") else "tcg,thread=multi,tb-size=512"
         line = ["console=ttyS0,115200", "panic=-1", "quiet", "intel_iommu=on", "hugepagesz=2M",
@@ -69,7 +69,7 @@ class Guest:
                 "-object", f"memory-backend-ram,id=m1,size={self.memory}M",
                 "-numa", f"node,nodeid=0,cpus=0-{half - 1},memdev=m0",
                 "-numa", f"node,nodeid=1,cpus={half}-{self.cpus - 1},memdev=m1", "-numa", "dist,src=0,dst=1,val=21",
-                "-kernel", str(place / "vmlinuz"), "-initrd", str(place / "initrd"), "-append", " ".join(line),
+                "-kernel", str(place / "vmlinuz"), "-initrd", str(ramdisk), "-append", " ".join(line),
                 "-serial", "stdio", "-monitor", "none", "-device", "virtio-rng-pci",
                 "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
                 "-device", "virtio-9p-pci,fsdev=root,mount_tag=hostroot",
@@ -95,7 +95,10 @@ class Guest:
         results = pathlib.Path(tempfile.mkdtemp(prefix="sl-vm-"))
         begun = time.monotonic()
         console = tempfile.TemporaryFile()
-        process = subprocess.Popen(self.command(results), stdin=subprocess.DEVNULL, stdout=console,
+        ramdisk = tempfile.NamedTemporaryFile(prefix="sl-vm-")
+        ramdisk.write((CACHE / self.kernel / "initrd").read_bytes() + archive("init", (HERE / "init").read_bytes()))
+        ramdisk.flush()
+        process = subprocess.Popen(self.command(results, ramdisk.name), stdin=subprocess.DEVNULL, stdout=console,
                                    stderr=subprocess.STDOUT, preexec_fn=_quietly)
         try:
             process.wait(self.timeout)
@@ -110,6 +113,15 @@ class Guest:
         shutil.rmtree(results, ignore_errors=True)
         status = left.pop("status", "").strip()
         return (int(status) if status else None), left, f"{text}\n({time.monotonic() - begun:.0f} s)"
+
+
+def archive(name, content):
+    """A cpio archive of one executable file (kernel: driver-api/early-userspace/buffer-format): /init is this tree's."""
+    def entry(path, mode, data):
+        fields = [1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(path) + 1, 0]
+        head = b"070701" + b"".join(b"%08x" % field for field in fields) + path + b"\0"
+        return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
+    return entry(name.encode(), 0o100755, content) + entry(b"TRAILER!!!", 0, b"")
 
 
 def _quietly():

@@ -14,4 +14,9 @@ u32 receive_queues(const std::string& interface);
 // network namespace, whatever /sys shows.
 std::string bus_address(const std::string& interface);
 
+// Whether the device takes the size of its receive buffers in whole KiB, rounded down (SRRCTL.BSIZEPKT of
+// Intel's igb, igc and ixgbe): frames longer than that arrive in pieces, which their drivers pass on as
+// frames.
+bool receives_in_kibibytes(const std::string& interface);
+
 }  // namespace sluice::netlink

@@ -131,6 +131,13 @@ class Forwarding(unittest.TestCase):
     def fetch(self):
         return run("ip", "netns", "exec", "client", "curl", "-sS", "--max-time", "20", f"http://{VIP}/", check=False)
 
+    def told(self):
+        """What a failure wants to know of the wires."""
+        interfaces = [{key: i[key] for key in ("name", "queues", "traffic")} for i in self.status()["interfaces"]]
+        ends = [run(*(["ip", "netns", "exec", name] if name else []), "ip", "-s", "-s", "link").stdout
+                for name in ("", "client", "backend")]
+        return "\n".join([json.dumps(interfaces), *ends])
+
     def test_1_sockets_are_zero_copy_by_xdp_options(self):
         for interface in self.status()["interfaces"]:
             tier = next(t for t in interface["tiers"] if t["tier"] == "af_xdp")
@@ -143,7 +150,10 @@ class Forwarding(unittest.TestCase):
         def answered():
             self.answer = self.fetch()
             return self.answer.returncode == 0
-        wait_until(answered, "the VIP answers", 40)
+        try:
+            wait_until(answered, "the VIP answers", 40)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.answer.stderr}\n{self.told()}") from None
         for _ in range(10):
             answer = self.fetch()
             self.assertEqual(answer.returncode, 0, answer.stderr)
