@@ -39,6 +39,7 @@ public:
         if (!on_[i]) return false;
         __builtin_prefetch(flow_at(&s.tables, k.index));
         prefetch_counters(s.tables, k.index);
+        if (k.source >> 56 == 6) prefetch_addresses(s.tables, k.index);
         return true;
     }
 
