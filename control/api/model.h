@@ -108,6 +108,7 @@ struct WorkerReport {
     u64 frames = 0;
     u64 transmit_refused = 0;   // frames that no ring took
     u64 host_path_refused = 0;  // frames for the host that it did not take
+    std::optional<FrameCensus> buffers;  // of an AF_XDP worker
 };
 
 struct PlacementReport {

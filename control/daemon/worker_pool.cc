@@ -248,6 +248,7 @@ std::vector<api::WorkerReport> WorkerPool::worker_reports() const {
         report.frames = s.frames;
         report.transmit_refused = s.transmit_refused;
         report.host_path_refused = s.host_path_refused;
+        report.buffers = member->sockets->census(static_cast<u32>(s.waiting));
         reports.push_back(report);
     }
     return reports;
