@@ -314,6 +314,8 @@ void Tiers::stop_workers() {
     if (!pool_) return;
     xdp_->node().punts = 0;
     interrupts_.clear();
+    pool_->stop();
+    history_.keep(*pool_);
     pool_.reset();
     for (auto& [name, device] : devices_) device.engine = false;
 }

@@ -2,9 +2,11 @@
 #include "control/daemon/worker_pool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <thread>
 
+#include "control/daemon/counter_sums.h"
 #include "control/daemon/kernel_router.h"
 #include "control/sizing/sizing.h"
 #include "dataplane/base/log.h"
@@ -144,6 +146,7 @@ std::vector<std::string> WorkerPool::missing_huge_pages() const {
 }
 
 Status WorkerPool::run() {
+    running_ = true;
     for (const auto& member : members_) {
         if (Status status = member->worker->start(); !status) return status;
         for (const auto& port : member->sockets->ports()) {
@@ -155,12 +158,30 @@ Status WorkerPool::run() {
     return {};
 }
 
-WorkerPool::~WorkerPool() {
+WorkerPool::~WorkerPool() { stop(); }
+
+void WorkerPool::stop() {
+    if (!running_) return;
+    running_ = false;
     for (const XskQueue& at : options_.queues) {
         if (Status status = xdp_.clear_socket(at.device, at.queue); !status)
             spdlog::warn("{}", status.error().message);
     }
+    constexpr int most_waits = 50;
+    for (int i = 0; i == 0 || (i < most_waits && anything_received()); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
     for (const auto& member : members_) member->worker->stop();
+}
+
+bool WorkerPool::anything_received() const {
+    return std::any_of(members_.begin(), members_.end(),
+                       [](const auto& member) { return member->sockets->census(0).in_receive != 0; });
+}
+
+std::set<std::string> WorkerPool::interfaces() const {
+    std::set<std::string> names;
+    for (const XskQueue& queue : options_.queues) names.insert(queue.interface);
+    return names;
 }
 
 void WorkerPool::set_image(const Image& image) {
@@ -189,37 +210,16 @@ std::string WorkerPool::refusal_of(u32 ifindex) const {
 
 std::vector<port_counters> WorkerPool::ports() const {
     std::vector<port_counters> sum(NODE_PORTS);
-    const auto add = [](auto& to, const auto& from) {
-        for (size_t i = 0; i < std::size(to); ++i) to[i] += from[i];
-    };
-    for (const auto& member : members_) {
-        for (u32 i = 0; i < NODE_PORTS; ++i) {
-            const struct port_counters& each = member->counters.ports()[i];
-            sum[i].received_packets += each.received_packets;
-            sum[i].received_bytes += each.received_bytes;
-            add(sum[i].packets, each.packets);
-            add(sum[i].bytes, each.bytes);
-            add(sum[i].drops, each.drops);
-            add(sum[i].punts, each.punts);
-        }
-    }
+    for (const auto& member : members_) add_ports(sum, member->counters.ports());
     return sum;
 }
 
 void WorkerPool::add_to(std::vector<backend_counters>& counters) const {
-    for (const auto& member : members_) {
-        const auto from = member->counters.backends();
-        for (size_t i = 0; i < std::min(counters.size(), from.size()); ++i)
-            counters[i] = counters[i] + from[i];
-    }
+    for (const auto& member : members_) add_all(counters, member->counters.backends());
 }
 
 void WorkerPool::add_to(std::vector<pair_counters>& counters) const {
-    for (const auto& member : members_) {
-        const auto from = member->counters.rules();
-        for (size_t i = 0; i < std::min(counters.size(), from.size()); ++i)
-            counters[i] = counters[i] + from[i];
-    }
+    for (const auto& member : members_) add_all(counters, member->counters.rules());
 }
 
 std::vector<worker_counters> WorkerPool::counters() const {
@@ -254,11 +254,11 @@ std::vector<api::WorkerReport> WorkerPool::worker_reports() const {
     return reports;
 }
 
-std::vector<api::QueueReport> WorkerPool::queue_reports(u32 ifindex) const {
+std::vector<api::QueueReport> WorkerPool::queue_reports(const std::string& interface) const {
     std::vector<api::QueueReport> reports;
     for (u32 i = 0; i < members_.size(); ++i) {
         for (const auto& port : members_[i]->sockets->ports()) {
-            if (port->ifindex() != ifindex) continue;
+            if (port->where().interface != interface) continue;
             reports.push_back(
                 {port->where().queue, i, members_[i]->sockets->zero_copy(), port->statistics()});
         }
