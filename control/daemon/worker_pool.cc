@@ -105,7 +105,6 @@ Status WorkerPool::add_member(u32 index, netlink::KernelMirror& mirror) {
     if (!counters) return counters.error();
     auto member = std::make_unique<Member>(std::move(*counters), xdp_.node(), mirror);
     XskOptions xsk;
-    xsk.zero_copy = options_.zero_copy;
     xsk.busy_poll = options_.workers.poll == config::Poll::busy;
     auto sockets = XskSet::open(queues, umem_options(queues.size()), xsk);
     if (!sockets) return sockets.error();
@@ -195,17 +194,19 @@ void WorkerPool::set_image(const Image& image) {
 bool WorkerPool::zero_copy(u32 ifindex) const { return refusal_of(ifindex).empty(); }
 std::string WorkerPool::zero_copy_refusal(u32 ifindex) const { return refusal_of(ifindex); }
 
-// Of the first worker that serves the device; workers have like sockets.
+// Of the first worker that serves the device without.
 std::string WorkerPool::refusal_of(u32 ifindex) const {
+    bool any = false;
     for (const auto& member : members_) {
         for (const auto& port : member->sockets->ports()) {
             if (port->ifindex() != ifindex) continue;
-            if (member->sockets->zero_copy()) return "";
+            any = true;
+            if (member->sockets->zero_copy()) continue;
             const std::string& refusal = member->sockets->zero_copy_refusal();
             return refusal.empty() ? "not asked for" : refusal;
         }
     }
-    return "no socket";
+    return any ? "" : "no socket";
 }
 
 std::vector<port_counters> WorkerPool::ports() const {

@@ -26,7 +26,6 @@ struct PoolOptions {
     // Of `queues`: queue q of a device belongs to the worker that the plan gives it. Each worker has a queue
     // on every device, so that a packet can leave by the worker that has it.
     Placement placement;
-    ZeroCopy zero_copy = ZeroCopy::automatic;
     u32 fragments = 16384;
     MapSizes sizes;
     std::map<std::string, u32> mtu;  // by device
