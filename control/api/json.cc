@@ -133,10 +133,14 @@ Json flow_table_json(const FlowTableReport& flows) {
 
 Json buffers_json(const std::optional<FrameCensus>& buffers) {
     if (!buffers) return nullptr;
-    return {{"configured", buffers->total},     {"free", buffers->free},
-            {"fill", buffers->in_fill},         {"kernel", buffers->in_kernel},
-            {"receive", buffers->in_receive},   {"waiting", buffers->held},
-            {"transmit", buffers->in_transmit}, {"completion", buffers->in_completion},
+    return {{"configured", buffers->total},
+            {"free", buffers->free},
+            {"fill", buffers->in_fill},
+            {"kernel", buffers->in_kernel},
+            {"receive", buffers->in_receive},
+            {"waiting", buffers->held},
+            {"transmit", buffers->in_transmit},
+            {"completion", buffers->in_completion},
             {"sum", buffers->sum()}};
 }
 

@@ -134,8 +134,7 @@ void Daemon::report_flows(api::Report& report) const {
     for (const worker_counters& worker : tiers_->dpdk().counters()) add_worker(flows.counters, worker);
     report.trace_every = tiers_->node().trace_every;
     if (tiers_->xdp() == nullptr) return;
-    if (const auto counters = read_cpu_counters(tiers_->xdp()->maps()))
-        add_worker(flows.counters, *counters);
+    if (const auto counters = read_cpu_counters(tiers_->xdp()->maps())) add_worker(flows.counters, *counters);
     report.adoption = tiers_->xdp()->maps().adoption_note();
     if (run_statistics_are_on()) report.run = tiers_->xdp()->attacher().run_statistics();
 }

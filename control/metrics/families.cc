@@ -212,16 +212,19 @@ struct BufferState {
     u32 FrameCensus::*member;
 };
 constexpr BufferState buffer_states[] = {
-    {"free", &FrameCensus::free},           {"fill", &FrameCensus::in_fill},
-    {"kernel", &FrameCensus::in_kernel},    {"receive", &FrameCensus::in_receive},
-    {"waiting", &FrameCensus::held},        {"transmit", &FrameCensus::in_transmit},
+    {"free", &FrameCensus::free},
+    {"fill", &FrameCensus::in_fill},
+    {"kernel", &FrameCensus::in_kernel},
+    {"receive", &FrameCensus::in_receive},
+    {"waiting", &FrameCensus::held},
+    {"transmit", &FrameCensus::in_transmit},
     {"completion", &FrameCensus::in_completion},
 };
 
 void buffers(const Report& report, Families& out) {
     auto capacity = FamilyBuilder::gauge("sluice_umem_capacity", "Packet buffers of a worker's UMEM.");
-    auto states = FamilyBuilder::gauge(
-        "sluice_umem_buffers", "Of these, by where they are; they add up while no frame moves.");
+    auto states = FamilyBuilder::gauge("sluice_umem_buffers",
+                                       "Of these, by where they are; they add up while no frame moves.");
     for (const api::WorkerReport& worker : report.workers) {
         if (!worker.buffers) continue;
         const std::string id = fmt::to_string(worker.id);

@@ -114,9 +114,9 @@ std::string interface_text(const Json& interface) {
 // The packet buffers of each AF_XDP worker, by where they are.
 std::string buffers_text(const Json& workers) {
     static constexpr std::pair<const char*, const char*> columns[] = {
-        {"buffers", "configured"}, {"free", "free"},  {"fill", "fill"},
-        {"kernel", "kernel"},      {"rx", "receive"}, {"waiting", "waiting"},
-        {"tx", "transmit"},        {"done", "completion"},     {"sum", "sum"}};
+        {"buffers", "configured"}, {"free", "free"},       {"fill", "fill"},
+        {"kernel", "kernel"},      {"rx", "receive"},      {"waiting", "waiting"},
+        {"tx", "transmit"},        {"done", "completion"}, {"sum", "sum"}};
     std::vector<Table::Column> head = {{"worker", true}};
     for (const auto& [title, key] : columns) head.push_back({title, true});
     Table table(head);

@@ -9,8 +9,8 @@
 #include <string>
 #include <thread>
 
-#include "dataplane/base/fd.h"
 #include "dataplane/base/counter.h"
+#include "dataplane/base/fd.h"
 #include "dataplane/base/result.h"
 #include "dataplane/packet/target.h"
 

@@ -93,8 +93,17 @@ class Faults:
         self.assertTrue(daemon.tier("be1", self.tier)["active"])
         self.assertEqual(programs.ping(lab.client, "198.51.100.1")[0], 3)
 
+    def test_requirements_that_are_not_met_stop_the_start(self):
+        lab = self.make_lab(backends=1)
+        status, log = self.make_daemon(lab, require=["af_xdp_zero_copy"]).refused()
+        self.assertEqual(status, 1)
+        self.assertIn("require af_xdp_zero_copy", log)
+
+
+class ZeroCopy(LabCase):
+    tier = "af_xdp"
+
     def test_zero_copy_is_required_of_the_interface_that_asks_and_a_reload_that_asks_in_vain_costs_nobody_his_sockets(self):
-        self.tier = "af_xdp"
         lab = self.make_lab(backends=1)
         programs.nginx(lab.backends[0])
         plain = interfaces(lab, ["af_xdp"])
@@ -110,12 +119,6 @@ class Faults:
             self.assertEqual(len(daemon.interface(name)["queues"]), 1, name)
             self.assertTrue(daemon.tier(name, "af_xdp")["active"], name)
         self.assertTrue(programs.curl(lab.client, "192.0.2.10"))
-
-    def test_requirements_that_are_not_met_stop_the_start(self):
-        lab = self.make_lab(backends=1)
-        status, log = self.make_daemon(lab, require=["af_xdp_zero_copy"]).refused()
-        self.assertEqual(status, 1)
-        self.assertIn("require af_xdp_zero_copy", log)
 
 
 class Overlap(LabCase):

@@ -45,8 +45,8 @@ struct XskStatistics {
     u64 tx_ring_empty = 0;       // kernel: looked for something to send in vain
 };
 
-// Where the buffers of a set of sockets are. At quiescence (nothing arriving, nothing being sent) they add up;
-// read while frames move, each number is of its own moment, and those in a worker's hands are missing.
+// Where the buffers of a set of sockets are. At quiescence (nothing arriving, nothing being sent) they add
+// up; read while frames move, each number is of its own moment, and those in a worker's hands are missing.
 struct FrameCensus {
     u32 total = 0;
     u32 free = 0;
@@ -57,9 +57,7 @@ struct FrameCensus {
     u32 in_kernel = 0;      // taken from a fill ring and not yet in the receive ring
     u32 held = 0;           // by the worker's engine, waiting for a neighbour or a first fragment
 
-    u32 sum() const {
-        return free + in_fill + in_receive + in_transmit + in_completion + in_kernel + held;
-    }
+    u32 sum() const { return free + in_fill + in_receive + in_transmit + in_completion + in_kernel + held; }
     bool adds_up() const { return total == sum(); }
 };
 
