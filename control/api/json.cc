@@ -131,6 +131,19 @@ Json flow_table_json(const FlowTableReport& flows) {
             {"repaired", flows.repaired}};
 }
 
+Json buffers_json(const std::optional<FrameCensus>& buffers) {
+    if (!buffers) return nullptr;
+    return {{"configured", buffers->total},
+            {"free", buffers->free},
+            {"fill", buffers->in_fill},
+            {"kernel", buffers->in_kernel},
+            {"receive", buffers->in_receive},
+            {"waiting", buffers->held},
+            {"transmit", buffers->in_transmit},
+            {"completion", buffers->in_completion},
+            {"sum", buffers->sum()}};
+}
+
 Json workers_json(const Report& report) {
     Json workers = Json::array();
     for (const WorkerReport& worker : report.workers) {
@@ -147,7 +160,8 @@ Json workers_json(const Report& report) {
                            {"frames", worker.frames},
                            {"sleeps", worker.sleeps},
                            {"transmit_refused", worker.transmit_refused},
-                           {"host_path_refused", worker.host_path_refused}});
+                           {"host_path_refused", worker.host_path_refused},
+                           {"buffers", buffers_json(worker.buffers)}});
     }
     return workers;
 }

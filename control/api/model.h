@@ -106,8 +106,9 @@ struct WorkerReport {
     u64 sleeps = 0;
     u64 batches = 0;  // that held frames
     u64 frames = 0;
-    u64 transmit_refused = 0;   // frames that no ring took
-    u64 host_path_refused = 0;  // frames for the host that it did not take
+    u64 transmit_refused = 0;            // frames that no ring took
+    u64 host_path_refused = 0;           // frames for the host that it did not take
+    std::optional<FrameCensus> buffers;  // of an AF_XDP worker
 };
 
 struct PlacementReport {

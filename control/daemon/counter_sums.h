@@ -27,6 +27,16 @@ inline void add_ports(std::vector<port_counters>& sum, std::span<const port_coun
     }
 }
 
+inline void add_worker(worker_counters& sum, const worker_counters& each) {
+    sum.flows_created += each.flows_created;
+    sum.flows_evicted += each.flows_evicted;
+    sum.flows_reclaimed += each.flows_reclaimed;
+    sum.flows_busy += each.flows_busy;
+    sum.neighbors_missing += each.neighbors_missing;
+    sum.trace_events += each.trace_events;
+    sum.trace_lost += each.trace_lost;
+}
+
 // As far as both reach.
 template <typename T>
 void add_all(std::vector<T>& sum, std::span<const T> from) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "control/daemon/counter_sums.h"
 #include "control/daemon/daemon.h"
 #include "control/daemon/words.h"
 #include "dataplane/base/log.h"
@@ -20,16 +21,6 @@ bool run_statistics_are_on() {
     return file >> on && on == 1;
 }
 
-void add(worker_counters& sum, const worker_counters& each) {
-    sum.flows_created += each.flows_created;
-    sum.flows_evicted += each.flows_evicted;
-    sum.flows_reclaimed += each.flows_reclaimed;
-    sum.flows_busy += each.flows_busy;
-    sum.neighbors_missing += each.neighbors_missing;
-    sum.trace_events += each.trace_events;
-    sum.trace_lost += each.trace_lost;
-}
-
 }  // namespace
 
 std::vector<backend_counters> Daemon::raw_backend_counters() const {
@@ -39,7 +30,7 @@ std::vector<backend_counters> Daemon::raw_backend_counters() const {
         auto read = read_backend_counters(tiers_->xdp()->maps(), static_cast<u32>(counters.size()));
         if (read) counters = std::move(*read);
     }
-    if (tiers_->pool() != nullptr) tiers_->pool()->add_to(counters);
+    tiers_->pool_history().add_to(tiers_->pool(), counters);
     tiers_->dpdk().add_to(counters);
     return counters;
 }
@@ -51,7 +42,7 @@ std::vector<pair_counters> Daemon::raw_rule_counters() const {
         auto read = read_rule_counters(tiers_->xdp()->maps(), static_cast<u32>(counters.size()));
         if (read) counters = std::move(*read);
     }
-    if (tiers_->pool() != nullptr) tiers_->pool()->add_to(counters);
+    tiers_->pool_history().add_to(tiers_->pool(), counters);
     tiers_->dpdk().add_to(counters);
     return counters;
 }
@@ -79,8 +70,8 @@ void Daemon::report_interfaces(api::Report& report) const {
                 tier.tier = tier_name(config::Tier::epoll);
                 tier.decided = decided;
             }
-            if (tiers_->pool() != nullptr && port.present)
-                interface.queues = tiers_->pool()->queue_reports(port.port.ifindex);
+            if (port.present)
+                interface.queues = tiers_->pool_history().queue_reports(tiers_->pool(), port.name);
             interface.dpdk = tiers_->dpdk().device_report(port.name);
             if (interface.dpdk) interface.up = interface.dpdk->link.up;
         }
@@ -98,7 +89,8 @@ void Daemon::report_traffic(api::Report& report) const {
     if (tiers_->xdp() != nullptr) {
         if (const auto counters = read_port_counters(tiers_->xdp()->maps())) add_tier("xdp", *counters);
     }
-    if (tiers_->pool() != nullptr) add_tier("af_xdp", tiers_->pool()->ports());
+    if (tiers_->pool() != nullptr || !tiers_->pool_history().empty())
+        add_tier("af_xdp", tiers_->pool_history().ports(tiers_->pool()));
     if (tiers_->dpdk().running()) add_tier("dpdk", tiers_->dpdk().ports());
 }
 
@@ -138,13 +130,11 @@ void Daemon::report_flows(api::Report& report) const {
     flows.aliases = sweeper_->census().aliases;
     flows.expired = sweeper_->expired();
     flows.repaired = sweeper_->repaired();
-    if (tiers_->pool() != nullptr) {
-        for (const worker_counters& worker : tiers_->pool()->counters()) add(flows.counters, worker);
-    }
-    for (const worker_counters& worker : tiers_->dpdk().counters()) add(flows.counters, worker);
+    add_worker(flows.counters, tiers_->pool_history().counters(tiers_->pool()));
+    for (const worker_counters& worker : tiers_->dpdk().counters()) add_worker(flows.counters, worker);
     report.trace_every = tiers_->node().trace_every;
     if (tiers_->xdp() == nullptr) return;
-    if (const auto counters = read_cpu_counters(tiers_->xdp()->maps())) add(flows.counters, *counters);
+    if (const auto counters = read_cpu_counters(tiers_->xdp()->maps())) add_worker(flows.counters, *counters);
     report.adoption = tiers_->xdp()->maps().adoption_note();
     if (run_statistics_are_on()) report.run = tiers_->xdp()->attacher().run_statistics();
 }
@@ -168,7 +158,7 @@ api::Report Daemon::report_now() {
     report_traffic(report);
     report_services(report);
     report_flows(report);
-    if (tiers_->pool() != nullptr) report.workers = tiers_->pool()->worker_reports();
+    report.workers = tiers_->pool_history().worker_reports(tiers_->pool());
     for (const api::WorkerReport& each :
          tiers_->dpdk().worker_reports(static_cast<u32>(report.workers.size())))
         report.workers.push_back(each);

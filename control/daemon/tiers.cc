@@ -238,9 +238,6 @@ void Tiers::update_workers(const config::Config& config, const Plans& plans,
     options.workers = config.workers;
     options.fragments = config.tables.fragments;
     options.sizes = sizes_;
-    for (const auto& [name, plan] : plans) {
-        if (plan.zero_copy == ZeroCopy::require) options.zero_copy = ZeroCopy::require;
-    }
     for (const PortSetting& port : ports) {
         if (port.present && port.name == port.device) options.mtu[port.name] = port.port.mtu;
     }
@@ -314,6 +311,8 @@ void Tiers::stop_workers() {
     if (!pool_) return;
     xdp_->node().punts = 0;
     interrupts_.clear();
+    pool_->stop();
+    history_.keep(*pool_);
     pool_.reset();
     for (auto& [name, device] : devices_) device.engine = false;
 }

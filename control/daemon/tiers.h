@@ -17,6 +17,7 @@
 #include "control/daemon/environment.h"
 #include "control/daemon/node_tables.h"
 #include "control/daemon/plan.h"
+#include "control/daemon/pool_history.h"
 #include "control/daemon/worker_pool.h"
 #include "dataplane/io/netlink/kernel_mirror.h"
 #include "dataplane/io/xdp/xdp_dataplane.h"
@@ -64,6 +65,8 @@ public:
     // Of one device, in the order of its plan.
     std::vector<api::TierReport> tier_reports(const InterfacePlan& plan) const;
     const WorkerPool* pool() const { return pool_.get(); }
+    // Of pool() and those before it.
+    const PoolHistory& pool_history() const { return history_; }
     const DpdkTier& dpdk() const { return dpdk_; }
     const std::string& no_workers() const { return no_workers_; }
     // Why a device that should be served is not; empty: it is, or should not.
@@ -113,6 +116,7 @@ private:
     std::string open_refusal_;
     std::map<std::string, Device> devices_;
     std::unique_ptr<WorkerPool> pool_;
+    PoolHistory history_;
     std::vector<std::unique_ptr<IrqAffinity>> interrupts_;  // of devices that the engine alone serves
     std::vector<XskQueue> queues_;                          // asked for, whether they could be had or not
     std::string no_workers_ = "not started";

@@ -25,11 +25,18 @@ Status Tiers::check_requirements(const Plans& plans) const {
         if (plan.require_native && (!attached || device->attachment->mode != XdpMode::native))
             return make_error("interface {}: require xdp_native: {}", name,
                               first_of(refusal, "not in native mode"));
-        if (!plan.require_af_xdp || (attached && device->engine)) continue;
-        const std::string why =
-            first_of(refusal, first_of(device != nullptr ? device->engine_refusal : "", no_workers_));
-        return make_error("interface {}: require {}: {}", name,
-                          plan.zero_copy == ZeroCopy::require ? "af_xdp_zero_copy" : "af_xdp", why);
+        if (!plan.require_af_xdp) continue;
+        const bool zero_copy = plan.zero_copy == ZeroCopy::require;
+        std::string why;
+        if (!attached || !device->engine)
+            why = first_of(refusal, first_of(device != nullptr ? device->engine_refusal : "", no_workers_));
+        else if (zero_copy && !pool_->zero_copy(device->ifindex))
+            why = "a worker's sockets on all interfaces share one mode: " +
+                  pool_->zero_copy_refusal(device->ifindex);
+        else
+            continue;
+        return make_error("interface {}: require {}: {}", name, zero_copy ? "af_xdp_zero_copy" : "af_xdp",
+                          why);
     }
     return {};
 }

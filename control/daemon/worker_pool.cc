@@ -2,9 +2,11 @@
 #include "control/daemon/worker_pool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <thread>
 
+#include "control/daemon/counter_sums.h"
 #include "control/daemon/kernel_router.h"
 #include "control/sizing/sizing.h"
 #include "dataplane/base/log.h"
@@ -107,7 +109,6 @@ Status WorkerPool::add_member(u32 index, netlink::KernelMirror& mirror) {
     if (!counters) return counters.error();
     auto member = std::make_unique<Member>(std::move(*counters), xdp_.node(), mirror);
     XskOptions xsk;
-    xsk.zero_copy = options_.zero_copy;
     xsk.busy_poll = options_.workers.poll == config::Poll::busy;
     auto sockets = XskSet::open(queues, umem_options(queues.size()), xsk);
     if (!sockets) return sockets.error();
@@ -148,6 +149,7 @@ std::vector<std::string> WorkerPool::missing_huge_pages() const {
 }
 
 Status WorkerPool::run() {
+    running_ = true;
     for (const auto& member : members_) {
         if (Status status = member->worker->start(); !status) return status;
         for (const auto& port : member->sockets->ports()) {
@@ -159,12 +161,30 @@ Status WorkerPool::run() {
     return {};
 }
 
-WorkerPool::~WorkerPool() {
+WorkerPool::~WorkerPool() { stop(); }
+
+void WorkerPool::stop() {
+    if (!running_) return;
+    running_ = false;
     for (const XskQueue& at : options_.queues) {
         if (Status status = xdp_.clear_socket(at.device, at.queue); !status)
             spdlog::warn("{}", status.error().message);
     }
+    constexpr int most_waits = 50;
+    for (int i = 0; i == 0 || (i < most_waits && anything_received()); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
     for (const auto& member : members_) member->worker->stop();
+}
+
+bool WorkerPool::anything_received() const {
+    return std::any_of(members_.begin(), members_.end(),
+                       [](const auto& member) { return member->sockets->census(0).in_receive != 0; });
+}
+
+std::set<std::string> WorkerPool::interfaces() const {
+    std::set<std::string> names;
+    for (const XskQueue& queue : options_.queues) names.insert(queue.interface);
+    return names;
 }
 
 void WorkerPool::set_image(const Image& image) {
@@ -178,52 +198,33 @@ void WorkerPool::set_image(const Image& image) {
 bool WorkerPool::zero_copy(u32 ifindex) const { return refusal_of(ifindex).empty(); }
 std::string WorkerPool::zero_copy_refusal(u32 ifindex) const { return refusal_of(ifindex); }
 
-// Of the first worker that serves the device; workers have like sockets.
+// Of the first worker that serves the device without.
 std::string WorkerPool::refusal_of(u32 ifindex) const {
+    bool any = false;
     for (const auto& member : members_) {
         for (const auto& port : member->sockets->ports()) {
             if (port->ifindex() != ifindex) continue;
-            if (member->sockets->zero_copy()) return "";
+            any = true;
+            if (member->sockets->zero_copy()) continue;
             const std::string& refusal = member->sockets->zero_copy_refusal();
             return refusal.empty() ? "not asked for" : refusal;
         }
     }
-    return "no socket";
+    return any ? "" : "no socket";
 }
 
 std::vector<port_counters> WorkerPool::ports() const {
     std::vector<port_counters> sum(NODE_PORTS);
-    const auto add = [](auto& to, const auto& from) {
-        for (size_t i = 0; i < std::size(to); ++i) to[i] += from[i];
-    };
-    for (const auto& member : members_) {
-        for (u32 i = 0; i < NODE_PORTS; ++i) {
-            const struct port_counters& each = member->counters.ports()[i];
-            sum[i].received_packets += each.received_packets;
-            sum[i].received_bytes += each.received_bytes;
-            add(sum[i].packets, each.packets);
-            add(sum[i].bytes, each.bytes);
-            add(sum[i].drops, each.drops);
-            add(sum[i].punts, each.punts);
-        }
-    }
+    for (const auto& member : members_) add_ports(sum, member->counters.ports());
     return sum;
 }
 
 void WorkerPool::add_to(std::vector<backend_counters>& counters) const {
-    for (const auto& member : members_) {
-        const auto from = member->counters.backends();
-        for (size_t i = 0; i < std::min(counters.size(), from.size()); ++i)
-            counters[i] = counters[i] + from[i];
-    }
+    for (const auto& member : members_) add_all(counters, member->counters.backends());
 }
 
 void WorkerPool::add_to(std::vector<pair_counters>& counters) const {
-    for (const auto& member : members_) {
-        const auto from = member->counters.rules();
-        for (size_t i = 0; i < std::min(counters.size(), from.size()); ++i)
-            counters[i] = counters[i] + from[i];
-    }
+    for (const auto& member : members_) add_all(counters, member->counters.rules());
 }
 
 std::vector<worker_counters> WorkerPool::counters() const {
@@ -252,16 +253,17 @@ std::vector<api::WorkerReport> WorkerPool::worker_reports() const {
         report.frames = s.frames;
         report.transmit_refused = s.transmit_refused;
         report.host_path_refused = s.host_path_refused;
+        report.buffers = member->sockets->census(static_cast<u32>(s.waiting));
         reports.push_back(report);
     }
     return reports;
 }
 
-std::vector<api::QueueReport> WorkerPool::queue_reports(u32 ifindex) const {
+std::vector<api::QueueReport> WorkerPool::queue_reports(const std::string& interface) const {
     std::vector<api::QueueReport> reports;
     for (u32 i = 0; i < members_.size(); ++i) {
         for (const auto& port : members_[i]->sockets->ports()) {
-            if (port->ifindex() != ifindex) continue;
+            if (port->where().interface != interface) continue;
             reports.push_back(
                 {port->where().queue, i, members_[i]->sockets->zero_copy(), port->statistics()});
         }

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,6 @@ struct PoolOptions {
     // Of `queues`: queue q of a device belongs to the worker that the plan gives it. Each worker has a queue
     // on every device, so that a packet can leave by the worker that has it.
     Placement placement;
-    ZeroCopy zero_copy = ZeroCopy::automatic;
     u32 fragments = 16384;
     MapSizes sizes;
     std::map<std::string, u32> mtu;  // by device
@@ -36,14 +36,20 @@ public:
     // Opens everything; nothing runs and no packet is handed over before run().
     static Result<std::unique_ptr<WorkerPool>> start(const PoolOptions& options, XdpDataplane& xdp,
                                                      netlink::KernelMirror& mirror);
-    ~WorkerPool();  // packets are dropped as no_engine from here on
+    ~WorkerPool();  // stops
     WorkerPool(const WorkerPool&) = delete;
     WorkerPool& operator=(const WorkerPool&) = delete;
 
     // Starts the threads and gives them the packets.
     Status run();
 
+    // Packets are dropped as no_engine from here on; those handed over before are still worked off, for a
+    // twentieth of a second at most. What was counted can be read. Idempotent.
+    void stop();
+
     const Placement& placement() const { return options_.placement; }
+    const MapSizes& sizes() const { return options_.sizes; }
+    std::set<std::string> interfaces() const;  // that it has sockets on
 
     // On return no engine uses the image before.
     void set_image(const Image& image);
@@ -58,7 +64,7 @@ public:
     std::vector<worker_counters> counters() const;  // by worker
 
     std::vector<api::WorkerReport> worker_reports() const;
-    std::vector<api::QueueReport> queue_reports(u32 ifindex) const;
+    std::vector<api::QueueReport> queue_reports(const std::string& interface) const;
 
 private:
     struct Member;
@@ -69,11 +75,13 @@ private:
     UmemOptions umem_options(size_t queues) const;
     std::vector<std::string> missing_huge_pages() const;
     std::string refusal_of(u32 ifindex) const;
+    bool anything_received() const;
 
     XdpDataplane& xdp_;
     PoolOptions options_;
     std::map<u32, std::unique_ptr<HostPath>> host_paths_;  // by ifindex; null: refused
     std::vector<std::unique_ptr<Member>> members_;
+    bool running_ = false;
 };
 
 }  // namespace sluice::control

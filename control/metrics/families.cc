@@ -207,6 +207,35 @@ void workers(const Report& report, Families& out) {
         out.push_back(family->take());
 }
 
+struct BufferState {
+    const char* name;
+    u32 FrameCensus::*member;
+};
+constexpr BufferState buffer_states[] = {
+    {"free", &FrameCensus::free},
+    {"fill", &FrameCensus::in_fill},
+    {"kernel", &FrameCensus::in_kernel},
+    {"receive", &FrameCensus::in_receive},
+    {"waiting", &FrameCensus::held},
+    {"transmit", &FrameCensus::in_transmit},
+    {"completion", &FrameCensus::in_completion},
+};
+
+void buffers(const Report& report, Families& out) {
+    auto capacity = FamilyBuilder::gauge("sluice_umem_capacity", "Packet buffers of a worker's UMEM.");
+    auto states = FamilyBuilder::gauge("sluice_umem_buffers",
+                                       "Of these, by where they are; they add up while no frame moves.");
+    for (const api::WorkerReport& worker : report.workers) {
+        if (!worker.buffers) continue;
+        const std::string id = fmt::to_string(worker.id);
+        capacity.add({{"worker", id}}, worker.buffers->total);
+        for (const BufferState& state : buffer_states)
+            states.add({{"worker", id}, {"state", state.name}}, (*worker.buffers).*state.member);
+    }
+    out.push_back(capacity.take());
+    out.push_back(states.take());
+}
+
 void kernel(const Report& report, Families& out) {
     const api::KernelReport& k = report.kernel;
     single(out,
@@ -271,6 +300,7 @@ Families families(const Report& report) {
     sockets(report, out);
     add_dpdk(report, out);
     workers(report, out);
+    buffers(report, out);
     kernel(report, out);
     configuration(report, out);
     if (report.proxy) proxy_families(*report.proxy, out);

@@ -111,6 +111,26 @@ std::string interface_text(const Json& interface) {
     return out + traffic_text(interface);
 }
 
+// The packet buffers of each AF_XDP worker, by where they are.
+std::string buffers_text(const Json& workers) {
+    static constexpr std::pair<const char*, const char*> columns[] = {
+        {"buffers", "configured"}, {"free", "free"},       {"fill", "fill"},
+        {"kernel", "kernel"},      {"rx", "receive"},      {"waiting", "waiting"},
+        {"tx", "transmit"},        {"done", "completion"}, {"sum", "sum"}};
+    std::vector<Table::Column> head = {{"worker", true}};
+    for (const auto& [title, key] : columns) head.push_back({title, true});
+    Table table(head);
+    for (const Json& worker : workers) {
+        const Json& buffers = worker.at("buffers");
+        if (buffers.is_null()) continue;
+        std::vector<std::string> row = {fmt::to_string(worker.at("id").get<unsigned>())};
+        for (const auto& [title, key] : columns)
+            row.push_back(fmt::to_string(buffers.at(key).get<unsigned>()));
+        table.add(row);
+    }
+    return table.empty() ? "" : table.text();
+}
+
 std::string workers_text(const Json& status) {
     const std::string none = text_of(status, "no_workers");
     if (status.at("workers").empty()) return wrapped(fmt::format("workers: none{}", behind(": ", none)), 0);
@@ -136,7 +156,7 @@ std::string workers_text(const Json& status) {
                    count_of(worker, "sleeps"), count_of(worker, "transmit_refused"),
                    count_of(worker, "host_path_refused")});
     }
-    std::string out = table.text();
+    std::string out = table.text() + "\n" + buffers_text(status.at("workers"));
     for (const Json& line : status.at("placement").at("lines")) out += wrapped(line.get<std::string>(), 0);
     return out;
 }

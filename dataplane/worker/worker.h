@@ -48,6 +48,7 @@ struct WorkerStatistics {
     u64 total_ns = 0;
     u64 host_path_refused = 0;  // passed frames that the host path did not take, or that had none
     u64 transmit_refused = 0;   // frames that no port took, or for whose egress this worker has none
+    u64 waiting = 0;            // frames that the engine has now; not a sum
 };
 
 template <Port P>
@@ -114,7 +115,8 @@ private:
     u32 identification_ = static_cast<u32>(monotonic_ns());  // of the next packet cut; begins anywhere
     WorkerThread thread_;
     struct {
-        Counter frames, batches, polls, sleeps, busy_ns, total_ns, host_path_refused, transmit_refused;
+        Counter frames, batches, polls, sleeps, busy_ns, total_ns, host_path_refused, transmit_refused,
+            waiting;
     } count_;
 };
 
@@ -188,6 +190,7 @@ u32 Worker<P>::round(u64 now) {
     for (const Attached& attached : ports_) attached.port->flush();
     count_.polls.add(1);
     count_.frames.add(sum);
+    count_.waiting.set(engine_.waiting());
     return sum;
 }
 
@@ -313,7 +316,8 @@ WorkerStatistics Worker<P>::statistics() const {
             count_.busy_ns.get(),
             count_.total_ns.get(),
             count_.host_path_refused.get(),
-            count_.transmit_refused.get()};
+            count_.transmit_refused.get(),
+            count_.waiting.get()};
 }
 
 }  // namespace sluice

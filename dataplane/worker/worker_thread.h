@@ -9,22 +9,12 @@
 #include <string>
 #include <thread>
 
+#include "dataplane/base/counter.h"
 #include "dataplane/base/fd.h"
 #include "dataplane/base/result.h"
 #include "dataplane/packet/target.h"
 
 namespace sluice {
-
-// A number that one thread writes and others read.
-class Counter {
-public:
-    void add(u64 count) { set(get() + count); }
-    void set(u64 value) { value_.store(value, std::memory_order_relaxed); }
-    u64 get() const { return value_.load(std::memory_order_relaxed); }
-
-private:
-    std::atomic<u64> value_{0};
-};
 
 // A named thread on a core of its own, and the word that ends it.
 class WorkerThread {

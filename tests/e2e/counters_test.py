@@ -16,6 +16,7 @@ from traffic import UdpStream
 
 DATAGRAMS = 100_000
 MANY = int(os.environ.get("SLUICE_E2E_MANY", "1000000"))
+CENSUS = 200_000
 SIZE = 64
 FRAME = 14 + 20 + 8 + SIZE
 SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 434, 438
@@ -130,6 +131,37 @@ class Frames(LabCase):
         sent, received = (after.sum(f"sluice_xsk_{way}_packets_total") - before.sum(f"sluice_xsk_{way}_packets_total")
                           for way in ("sent", "received"))
         self.assertEqual((sent, received), (MANY, MANY))
+
+
+    def test_every_buffer_is_accounted_for_after_many_packets(self):
+        lab = self.make_lab()
+        daemon = self.start_daemon(lab, {"services": [service(lab, protocol="udp", ports="9000")]})
+
+        def census():
+            metrics = daemon.metrics()
+            configured = {labels["worker"]: int(value) for labels, value in metrics.all("sluice_umem_capacity")}
+            return configured, {worker: int(metrics.sum("sluice_umem_buffers", worker=worker)) for worker in configured}
+
+        configured, before = census()
+        self.assertGreater(len(configured), 0)
+        self.assertGreater(min(configured.values()), 0)
+        self.assertEqual(before, configured)
+        with UdpStream(lab, flows=32) as stream:
+            self.assertEqual(stream.send(CENSUS, SIZE), CENSUS)
+            stream.blast(50_000, SIZE)  # with some that find no buffer or no room
+        wait_until(lambda: books(daemon.metrics()) == [], "the books to close", 10)
+        wait_until(lambda: census() == (configured, configured), "all buffers to be accounted for", 5)
+        metrics = daemon.metrics()
+        self.assertGreaterEqual(metrics.sum("sluice_xsk_sent_packets_total"), CENSUS)
+        for state in ("kernel", "receive", "waiting", "transmit"):
+            self.assertEqual(metrics.sum("sluice_umem_buffers", state=state), 0, state)
+        for worker in daemon.ctl_json("status")["workers"]:
+            buffers = worker["buffers"]
+            places = {place: count for place, count in buffers.items() if place not in ("configured", "sum")}
+            self.assertEqual(len(places), 7)
+            self.assertEqual(buffers["configured"], configured[str(worker["id"])])
+            self.assertEqual((buffers["sum"], sum(places.values())), (buffers["configured"], buffers["configured"]))
+            self.assertRegex(daemon.ctl("status").stdout, rf"(?m)^ *{worker['id']} .* {buffers['sum']}$")
 
 
 def descriptors_of(pid):

@@ -5,7 +5,7 @@ import pathlib
 
 import programs
 from case import LabCase, for_each_tier, main
-from daemon import service
+from daemon import interfaces, service
 from topology import VIP4, run, wait_until
 from traffic import UdpStream
 
@@ -98,6 +98,27 @@ class Faults:
         status, log = self.make_daemon(lab, require=["af_xdp_zero_copy"]).refused()
         self.assertEqual(status, 1)
         self.assertIn("require af_xdp_zero_copy", log)
+
+
+class ZeroCopy(LabCase):
+    tier = "af_xdp"
+
+    def test_zero_copy_is_required_of_the_interface_that_asks_and_a_reload_that_asks_in_vain_costs_nobody_his_sockets(self):
+        lab = self.make_lab(backends=1)
+        programs.nginx(lab.backends[0])
+        plain = interfaces(lab, ["af_xdp"])
+        asking = [{**plain[0], "require": ["af_xdp_zero_copy"]}, *plain[1:]]
+        status, log = self.make_daemon(lab, {"interfaces": asking}).refused()
+        self.assertEqual(status, 1)
+        self.assertRegex(log, "interface cl0: require af_xdp_zero_copy: .*share one mode: .*zero-copy mode")
+        daemon = self.start_daemon(lab, {"interfaces": plain, "services": [service(lab)]})
+        done = daemon.reload({"interfaces": asking, "services": [service(lab)]}, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("interface cl0: require af_xdp_zero_copy", done.stderr)
+        for name in ("cl0", "be1"):
+            self.assertEqual(len(daemon.interface(name)["queues"]), 1, name)
+            self.assertTrue(daemon.tier(name, "af_xdp")["active"], name)
+        self.assertTrue(programs.curl(lab.client, "192.0.2.10"))
 
 
 class Overlap(LabCase):

@@ -61,13 +61,23 @@ class Stop(OperationsCase):
         self.assertEqual(daemon.stop(), 0, daemon.log())
         wait_until(lambda: not maps & ids("map") and not progs & ids("prog"), "maps and programs are gone", 10)
         self.assertEqual([str(path) for path in lab.bpffs.rglob("*")
-                          if path.name not in ("xdp", "maps.debug", "progs.debug")], [])
+                          if path.name not in ("maps.debug", "progs.debug")], [])
         for name in ("cl0", "be1", "be2"):
             self.assertIsNone(lab.program_id(name))
         self.assertEqual({link["ifname"] for link in lab.node.ip_json("link")}, links)
         self.assertEqual(set(os.listdir("/run/netns")) & namespaces, namespaces)
         self.assertFalse(daemon.socket.exists())
         self.assertEqual(programs.ping(lab.client, "198.51.100.1")[0], 3)
+
+    def test_a_stop_with_detach_leaves_what_others_have_beside_the_dispatcher(self):
+        lab = self.web_lab(backends=1)
+        others = lab.bpffs / "xdp" / "others"
+        others.mkdir(parents=True)
+        daemon = self.web(lab, arguments=["--detach"])
+        self.assertEqual(daemon.stop(), 0, daemon.log())
+        self.assertTrue(others.is_dir())
+        self.assertEqual([path.name for path in (lab.bpffs / "xdp").iterdir()], ["others"])
+        others.rmdir()
 
     def test_after_a_plain_stop_forwarding_goes_on(self):
         lab = self.web_lab()
@@ -173,6 +183,45 @@ class Exclusive(OperationsCase):
         lab = self.make_lab(backends=1)
         daemon = self.web(lab)
         self.assertEqual(oct(daemon.socket.stat().st_mode & 0o777), "0o600")
+
+
+class Reload(OperationsCase):
+    def test_counters_do_not_fall_when_a_reload_adds_an_interface(self):
+        self.tier = "af_xdp"
+        lab = self.web_lab()
+        both = interfaces(lab, ["af_xdp"])
+        web = {**service(lab), "backends": [{"address": lab.backends[0].address(4)}]}
+        daemon = self.start_daemon(lab, {"interfaces": both[:-1], "services": [web]})
+        for _ in range(20):
+            self.assertTrue(self.answers(lab))
+        before = counters_of(daemon.metrics())
+        for name in ("sluice_xsk_received_packets_total", "sluice_xsk_sent_packets_total", "sluice_worker_frames_total",
+                     "sluice_packets_total", "sluice_service_packets_total", "sluice_flows_created_total"):
+            self.assertGreater(sum(value for key, value in before.items() if key[0] == name), 10, name)
+        sockets = len(daemon.interface("be2")["queues"]) if self.has(daemon, "be2") else 0
+        self.assertEqual(sockets, 0)
+        daemon.reload({"interfaces": both, "services": [web]})
+        self.assertGreater(len(daemon.interface("be2")["queues"]), 0)
+        self.assertEqual(fallen(before, counters_of(daemon.metrics())), [])
+        self.assertTrue(self.answers(lab))
+        again = counters_of(daemon.metrics())
+        cl0 = ("sluice_received_packets_total", "interface=cl0", "tier=af_xdp")
+        self.assertGreater(again[cl0], before[cl0])
+        daemon.reload({"interfaces": both[:-1], "services": [web]})
+        self.assertEqual([each for each in fallen(again, counters_of(daemon.metrics())) if "interface=be2" not in each], [])
+
+    def has(self, daemon, name):
+        return name in [interface["name"] for interface in daemon.ctl_json("status")["interfaces"]]
+
+
+def counters_of(metrics):
+    """Every counter's value, by name and labels."""
+    return {(name, *(f"{key}={value}" for key, value in sorted(labels.items()))): value
+            for name, labels, value in metrics.samples if name.startswith("sluice_") and name.endswith("_total")}
+
+
+def fallen(before, after):
+    return [key for key, value in before.items() if after.get(key, -1) < value]
 
 
 class Flags(OperationsCase):

@@ -6,9 +6,9 @@
 namespace sluice {
 
 Umem::Umem(Mapping area, u32 frames, u32 frame_size)
-    : area_(std::move(area)), frames_(frames), frame_size_(frame_size) {
-    free_.reserve(frames);
-    for (u32 i = frames; i > 0; --i) free_.push_back(u64{i - 1} * frame_size);
+    : area_(std::move(area)), frames_(frames), frame_size_(frame_size), free_(frames) {
+    for (u32 i = 0; i < frames; ++i) free_[i] = u64{frames - 1 - i} * frame_size;
+    free_count_.set(frames);
 }
 
 Result<std::unique_ptr<Umem>> Umem::create(const UmemOptions& options) {

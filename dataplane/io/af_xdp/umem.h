@@ -4,9 +4,11 @@
 // frees.
 #pragma once
 
+#include <cassert>
 #include <memory>
 #include <vector>
 
+#include "dataplane/base/counter.h"
 #include "dataplane/base/mapping.h"
 #include "dataplane/base/result.h"
 #include "dataplane/packet/target.h"
@@ -37,18 +39,24 @@ public:
     // Addresses (offsets of buffers' first bytes) taken from and given back to the free ones. take() returns
     // how many there were, `count` at most.
     u32 take(u64* addresses, u32 count) {
-        const u32 taken = count < free_.size() ? count : static_cast<u32>(free_.size());
-        for (u32 i = 0; i < taken; ++i) {
-            addresses[i] = free_.back();
-            free_.pop_back();
-        }
+        const u32 left = free_count();
+        const u32 taken = count < left ? count : left;
+        for (u32 i = 0; i < taken; ++i) addresses[i] = free_[left - 1 - i];
+        free_count_.set(left - taken);
         return taken;
     }
     // Any address within the buffer.
-    void give(u64 address) { free_.push_back(address & ~u64{frame_size_ - 1}); }
+    void give(u64 address) {
+        const u32 count = free_count();
+        assert(count < frames_);
+        free_[count] = address & ~u64{frame_size_ - 1};
+        free_count_.set(count + 1);
+    }
 
-    u32 free_count() const { return static_cast<u32>(free_.size()); }
-    const std::vector<u64>& free_list() const { return free_; }
+    // Any thread.
+    u32 free_count() const { return static_cast<u32>(free_count_.get()); }
+    // Only while nobody takes or gives.
+    std::vector<u64> free_list() const { return {free_.begin(), free_.begin() + free_count()}; }
 
 private:
     Umem(Mapping area, u32 frames, u32 frame_size);
@@ -56,7 +64,8 @@ private:
     Mapping area_;
     u32 frames_;
     u32 frame_size_;
-    std::vector<u64> free_;  // never grows past its reserved capacity: frames_
+    std::vector<u64> free_;  // the first free_count_ of them
+    Counter free_count_;
 };
 
 }  // namespace sluice

@@ -45,7 +45,8 @@ struct XskStatistics {
     u64 tx_ring_empty = 0;       // kernel: looked for something to send in vain
 };
 
-// Where the buffers of a set of sockets are. At quiescence (nothing arriving, worker stopped) they add up.
+// Where the buffers of a set of sockets are. At quiescence (nothing arriving, nothing being sent) they add
+// up; read while frames move, each number is of its own moment, and those in a worker's hands are missing.
 struct FrameCensus {
     u32 total = 0;
     u32 free = 0;
@@ -54,11 +55,10 @@ struct FrameCensus {
     u32 in_transmit = 0;    // in transmit rings or the kernel's send queues
     u32 in_completion = 0;  // in completion rings
     u32 in_kernel = 0;      // taken from a fill ring and not yet in the receive ring
-    u32 held = 0;           // by the worker
+    u32 held = 0;           // by the worker's engine, waiting for a neighbour or a first fragment
 
-    bool adds_up() const {
-        return total == free + in_fill + in_receive + in_transmit + in_completion + in_kernel + held;
-    }
+    u32 sum() const { return free + in_fill + in_receive + in_transmit + in_completion + in_kernel + held; }
+    bool adds_up() const { return total == sum(); }
 };
 
 }  // namespace sluice

@@ -14,16 +14,14 @@ namespace {
 
 constexpr u32 ring_batch = 64;
 
-// One writer, the worker: a plain add that other threads may read.
-void add(std::atomic<u64>& counter, u64 count) {
-    counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
-}
-
 // Entries between a ring's consumer and producer as the kernel and we see them now. `cached` is our own side,
 // which may be ahead of what was submitted.
 u32 entries(const u32* producer, const u32* consumer) {
     return __atomic_load_n(producer, __ATOMIC_ACQUIRE) - __atomic_load_n(consumer, __ATOMIC_ACQUIRE);
 }
+
+// What is left of `all`; 0 where the two were read at moments that do not go together.
+u32 rest(u64 all, u64 part) { return all > part ? static_cast<u32>(all - part) : 0; }
 
 }  // namespace
 
@@ -80,7 +78,8 @@ Status XskPort::set_busy_poll() {
 void XskPort::refill() {
     std::array<u64, ring_batch> addresses;
     for (;;) {
-        const u32 room = filled_ < options_.rings.receive ? options_.rings.receive - filled_ : 0;
+        const u32 filled = static_cast<u32>(filled_.get());
+        const u32 room = filled < options_.rings.receive ? options_.rings.receive - filled : 0;
         u32 wanted = std::min({room, ring_batch, xsk_prod_nb_free(&fill_ring_, ring_batch)});
         if (wanted < std::min<u32>(room, ring_batch / 2) || wanted == 0) return;
         wanted = umem_.take(addresses.data(), wanted);
@@ -88,7 +87,7 @@ void XskPort::refill() {
         if (wanted == 0 || xsk_ring_prod__reserve(&fill_ring_, wanted, &at) != wanted) return;
         for (u32 i = 0; i < wanted; ++i) *xsk_ring_prod__fill_addr(&fill_ring_, at + i) = addresses[i];
         xsk_ring_prod__submit(&fill_ring_, wanted);
-        filled_ += wanted;
+        filled_.add(wanted);
         if (wanted < ring_batch) return;
     }
 }
@@ -116,8 +115,8 @@ u32 XskPort::receive(std::span<Frame> frames) {
         frame.ifindex = where_.ifindex;
     }
     xsk_ring_cons__release(&receive_ring_, count);
-    filled_ -= count;
-    add(received_, count);
+    filled_.subtract(count);
+    received_.add(count);
     refill();
     return count;
 }
@@ -138,7 +137,7 @@ bool XskPort::send(const Frame& frame) {
     if (xsk_ring_prod__reserve(&transmit_ring_, 1, &at) == 0) {
         flush();
         if (xsk_ring_prod__reserve(&transmit_ring_, 1, &at) == 0) {
-            add(transmit_full_, 1);
+            transmit_full_.add(1);
             return false;
         }
     }
@@ -146,7 +145,7 @@ bool XskPort::send(const Frame& frame) {
     *descriptor = {};
     descriptor->addr = static_cast<u64>(frame.data - umem_.area());
     descriptor->len = static_cast<u32>(frame.end - frame.data);
-    ++reserved_;
+    reserved_.add(1);
     return true;
 }
 
@@ -155,7 +154,7 @@ void XskPort::reclaim() {
     while (const u32 count = xsk_ring_cons__peek(&completion_ring_, ring_batch, &at)) {
         for (u32 i = 0; i < count; ++i) umem_.give(*xsk_ring_cons__comp_addr(&completion_ring_, at + i));
         xsk_ring_cons__release(&completion_ring_, count);
-        outstanding_ -= count;
+        outstanding_.subtract(count);
     }
 }
 
@@ -170,13 +169,13 @@ void XskPort::kick() {
 }
 
 void XskPort::flush() {
-    if (reserved_ != 0) {
-        xsk_ring_prod__submit(&transmit_ring_, reserved_);
-        outstanding_ += reserved_;
-        add(sent_, reserved_);
-        reserved_ = 0;
+    if (const u64 reserved = reserved_.get(); reserved != 0) {
+        xsk_ring_prod__submit(&transmit_ring_, static_cast<u32>(reserved));
+        outstanding_.add(reserved);
+        sent_.add(reserved);
+        reserved_.set(0);
     }
-    if (outstanding_ == 0) return;
+    if (outstanding_.get() == 0) return;
     kick();
     reclaim();
 }
@@ -189,9 +188,9 @@ void XskPort::prepare_to_sleep() {
 
 XskStatistics XskPort::statistics() const {
     XskStatistics result;
-    result.received = received_.load(std::memory_order_relaxed);
-    result.sent = sent_.load(std::memory_order_relaxed);
-    result.transmit_full = transmit_full_.load(std::memory_order_relaxed);
+    result.received = received_.get();
+    result.sent = sent_.get();
+    result.transmit_full = transmit_full_.get();
     xdp_statistics kernel{};
     socklen_t length = sizeof kernel;
     if (getsockopt(fd_, SOL_XDP, XDP_STATISTICS, &kernel, &length) == 0) {
@@ -211,9 +210,9 @@ void XskPort::add_to(FrameCensus& census) const {
     const u32 completion = entries(completion_ring_.producer, completion_ring_.consumer);
     census.in_fill += fill;
     census.in_receive += receive;
-    census.in_kernel += filled_ - fill - receive;
+    census.in_kernel += rest(filled_.get(), u64{fill} + receive);
     census.in_completion += completion;
-    census.in_transmit += outstanding_ + reserved_ - completion;
+    census.in_transmit += rest(outstanding_.get() + reserved_.get(), completion);
 }
 
 void XskPort::collect(std::vector<u64>& addresses) const {

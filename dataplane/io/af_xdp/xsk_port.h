@@ -5,11 +5,11 @@
 
 #include <xdp/xsk.h>
 
-#include <atomic>
 #include <memory>
 #include <span>
 #include <string>
 
+#include "dataplane/base/counter.h"
 #include "dataplane/base/result.h"
 #include "dataplane/io/af_xdp/umem.h"
 #include "dataplane/io/af_xdp/xsk_options.h"
@@ -40,7 +40,7 @@ public:
     // Before an idle worker sleeps: buffers filled up, the kernel woken if it wants to be.
     void prepare_to_sleep();
 
-    // See FrameCensus; `in_*` of this socket only.
+    // See FrameCensus; `in_*` of this socket only. Any thread.
     void add_to(FrameCensus& census) const;
     // Addresses in its rings, while nothing runs.
     void collect(std::vector<u64>& addresses) const;
@@ -67,12 +67,12 @@ private:
     xsk_ring_prod transmit_ring_{};
     xsk_ring_prod fill_ring_{};
     xsk_ring_cons completion_ring_{};
-    u32 reserved_ = 0;     // written to the transmit ring and not submitted
-    u32 outstanding_ = 0;  // frames given to the transmit ring and not completed
-    u32 filled_ = 0;       // frames given to the fill ring and not received
-    std::atomic<u64> received_{0};
-    std::atomic<u64> sent_{0};
-    std::atomic<u64> transmit_full_{0};
+    Counter reserved_;     // written to the transmit ring and not submitted
+    Counter outstanding_;  // frames given to the transmit ring and not completed
+    Counter filled_;       // frames given to the fill ring and not received
+    Counter received_;
+    Counter sent_;
+    Counter transmit_full_;
 };
 
 static_assert(Port<XskPort>);

@@ -32,9 +32,10 @@ public:
         return zero_copy_refusal_;
     }  // why not; empty if zero-copy
 
-    // Only while no worker runs on the set. `held`: frames the caller has.
+    // Any thread; exact while no frame moves. `held`: frames the caller has.
     FrameCensus census(u32 held) const;
-    // That no buffer is in two places: what free list and rings contain, each at most once. Same condition.
+    // That no buffer is in two places: what free list and rings contain, each at most once. Only while no
+    // worker runs on the set.
     Status verify() const;
 
 private:

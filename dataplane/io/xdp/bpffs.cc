@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/io/xdp/bpffs.h"
 
+#include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
+#include "dataplane/base/fd.h"
 #include "dataplane/base/log.h"
 
 namespace sluice {
@@ -80,6 +85,17 @@ Status remove_pins(const std::string& directory) {
     if (rmdir(directory.c_str()) != 0 && errno != EBUSY && errno != ENOENT)
         return system_error(errno, "{}: cannot remove the directory", directory);
     return {};
+}
+
+void remove_empty_dispatcher_directory() {
+    const char* const named = std::getenv("LIBXDP_BPFFS");
+    const std::string directory = std::string(named != nullptr ? named : bpffs_root) + "/xdp";
+    if (!is_bpffs(directory)) return;
+    // libxdp locks the directory while it changes what is in it.
+    const UniqueFd held(open(directory.c_str(), O_DIRECTORY | O_CLOEXEC));
+    if (!held || flock(held.get(), LOCK_EX | LOCK_NB) != 0) return;
+    if (rmdir(directory.c_str()) != 0 && errno != ENOTEMPTY)
+        spdlog::warn("{}: cannot remove the empty directory: {}", directory, std::strerror(errno));
 }
 
 }  // namespace sluice

@@ -21,4 +21,8 @@ bool is_bpffs(const std::string& path);
 // Removes the pins in `directory` and the directory itself. A directory that is not there is fine.
 Status remove_pins(const std::string& directory);
 
+// Removes the directory that libxdp makes for its dispatchers (`xdp`, on bpffs_root or what LIBXDP_BPFFS
+// names) and never removes, unless something is in it or another process is at work there.
+void remove_empty_dispatcher_directory();
+
 }  // namespace sluice

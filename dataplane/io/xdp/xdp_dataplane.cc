@@ -68,6 +68,7 @@ Status XdpDataplane::clear_socket(u8 device, u32 queue) {
 Status XdpDataplane::detach_all() {
     auto detached = attacher_.detach_everywhere();
     auto removed = maps_->unpin();
+    remove_empty_dispatcher_directory();
     return detached ? removed : detached;
 }
 
