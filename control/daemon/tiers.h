@@ -90,7 +90,8 @@ private:
     std::vector<u8> ports_in_use_;
     std::shared_ptr<const Image> image_;
     std::unique_ptr<WorkerPool> pool_;
-    std::vector<XskQueue> queues_;  // asked for, whether they could be had or not
+    std::vector<XskQueue> queues_;      // asked for, whether they could be had or not
+    std::map<std::string, u32> mtu_;    // by device, when they were
     std::string no_workers_ = "not started";
 };
 

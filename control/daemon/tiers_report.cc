@@ -22,9 +22,12 @@ Status Tiers::check_requirements(const Plans& plans) const {
         if (plan.require_native && (!attached || device->attachment->mode != XdpMode::native))
             return make_error("interface {}: require xdp_native: {}", name,
                               first_of(refusal, "not in native mode"));
-        if (!plan.require_af_xdp || (attached && device->engine)) continue;
+        const bool served = attached && device->engine && pool_;
+        const bool copies = served && plan.zero_copy == ZeroCopy::require && !pool_->zero_copy(device->ifindex);
+        if (!plan.require_af_xdp || (served && !copies)) continue;
         const std::string why =
-            first_of(refusal, first_of(device != nullptr ? device->engine_refusal : "", no_workers_));
+            copies ? pool_->zero_copy_refusal(device->ifindex)
+                   : first_of(refusal, first_of(device != nullptr ? device->engine_refusal : "", no_workers_));
         return make_error("interface {}: require {}: {}", name,
                           plan.zero_copy == ZeroCopy::require ? "af_xdp_zero_copy" : "af_xdp", why);
     }
