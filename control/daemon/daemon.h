@@ -81,6 +81,7 @@ private:
     void adopt_names();
     void keep_names(const compile::Snapshot& snapshot) const;
     Status apply(Candidate candidate);
+    Status apply_or_restore(Candidate candidate);
     Status check_unchangeable(const config::Config& next) const;
     Status reload_now();
     void take_names(const compile::Snapshot& snapshot);

@@ -59,6 +59,20 @@ Status Daemon::apply(Candidate candidate) {
     return tiers_->bring_up(config_, plans_, ports_);
 }
 
+// What fails, a requirement for instance, may fail when the snapshot is in force already: then the one before
+// takes its place again.
+Status Daemon::apply_or_restore(Candidate candidate) {
+    const config::Config before = config_;
+    Status status = log_set_level(candidate.config.log.level);
+    if (status) status = apply(std::move(candidate));
+    if (status) return status;
+    Status restored = log_set_level(before.log.level);
+    Result<Candidate> again = prepare(before);
+    if (restored) restored = again ? apply(std::move(*again)) : Status{again.error()};
+    if (!restored) spdlog::warn("the configuration before is in force again, but: {}", restored.error().message);
+    return status;
+}
+
 // Before the snapshot is in force: no flow may have a number whose owner nobody would know.
 void Daemon::keep_names(const compile::Snapshot& snapshot) const {
     if (tiers_->xdp() == nullptr) return;
@@ -114,8 +128,7 @@ Status Daemon::reload_now() {
         if (Status status = check_unchangeable(*config); !status) return status;
         Result<Candidate> candidate = prepare(std::move(*config));
         if (!candidate) return candidate.error();
-        if (Status status = log_set_level(candidate->config.log.level); !status) return status;
-        return apply(std::move(*candidate));
+        return apply_or_restore(std::move(*candidate));
     };
     const Status status = attempt();
     config_report_.last_reload_ok = status.ok();

@@ -20,6 +20,14 @@ bool same_queues(const std::vector<XskQueue>& a, const std::vector<XskQueue>& b)
     });
 }
 
+// Whether a device's frames may be longer NOW than BEFORE, by which buffers and host paths were made.
+bool outgrown(const std::map<std::string, u32>& now, const std::map<std::string, u32>& before) {
+    return std::any_of(now.begin(), now.end(), [&](const auto& device) {
+        const auto at = before.find(device.first);
+        return at == before.end() || device.second > at->second;
+    });
+}
+
 }  // namespace
 
 Status Tiers::open(const config::Config& config, const Plans& plans) {
@@ -232,15 +240,16 @@ void Tiers::update_workers(const config::Config& config, const Plans& plans,
                            const std::vector<PortSetting>& ports) {
     PoolOptions options;
     options.queues = wanted_queues(config, plans, ports);
-    if (pool_ && same_queues(options.queues, queues_)) return;
-    stop_workers();
-    queues_ = options.queues;
-    options.workers = config.workers;
-    options.fragments = config.tables.fragments;
-    options.sizes = sizes_;
     for (const PortSetting& port : ports) {
         if (port.present && port.name == port.device) options.mtu[port.name] = port.port.mtu;
     }
+    if (pool_ && same_queues(options.queues, queues_) && !outgrown(options.mtu, mtu_)) return;
+    stop_workers();
+    queues_ = options.queues;
+    mtu_ = options.mtu;
+    options.workers = config.workers;
+    options.fragments = config.tables.fragments;
+    options.sizes = sizes_;
     start_workers(std::move(options), plans);
 }
 

@@ -119,6 +119,7 @@ private:
     PoolHistory history_;
     std::vector<std::unique_ptr<IrqAffinity>> interrupts_;  // of devices that the engine alone serves
     std::vector<XskQueue> queues_;                          // asked for, whether they could be had or not
+    std::map<std::string, u32> mtu_;                        // by device, when they were
     std::string no_workers_ = "not started";
 };
 

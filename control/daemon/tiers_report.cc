@@ -28,7 +28,7 @@ Status Tiers::check_requirements(const Plans& plans) const {
         if (!plan.require_af_xdp) continue;
         const bool zero_copy = plan.zero_copy == ZeroCopy::require;
         std::string why;
-        if (!attached || !device->engine)
+        if (!attached || !device->engine || !pool_)
             why = first_of(refusal, first_of(device != nullptr ? device->engine_refusal : "", no_workers_));
         else if (zero_copy && !pool_->zero_copy(device->ifindex))
             why = "a worker's sockets on all interfaces share one mode: " +

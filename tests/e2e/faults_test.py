@@ -50,6 +50,15 @@ class Faults:
         sent = programs.curl(lab.client, VIP4, 80, "/", "--data-binary", "x" * 100_000, "-o", "/dev/null", "-w", "%{http_code}")
         self.assertEqual(sent, "200")
 
+    def test_a_larger_mtu_is_served_from_then_on(self):
+        lab = self.make_lab(backends=1)
+        daemon = self.start_daemon(lab, {"services": [service(lab, protocol="udp", ports="9000")]})
+        for space, device in ((lab.node, "cl0"), (lab.client, "eth0"), (lab.node, "be1"), (lab.backends[0].namespace, "eth0")):
+            space.ip("link", "set", device, "mtu", "3000")
+        wait_until(lambda: daemon.interface("be1")["mtu"] == 3000, "status shows the new MTU")
+        with UdpStream(lab) as stream:
+            self.assertEqual(stream.send(100, size=2800), 100)
+
     def test_a_full_flow_table_still_forwards_and_counts_what_it_replaced(self):
         lab = self.make_lab(backends=1)
         tables = {"flows": 1024, "sources": 64, "services": 64, "backends": 64, "fragments": 64}
@@ -98,6 +107,20 @@ class Faults:
         status, log = self.make_daemon(lab, require=["af_xdp_zero_copy"]).refused()
         self.assertEqual(status, 1)
         self.assertIn("require af_xdp_zero_copy", log)
+
+    def test_a_reload_whose_requirements_are_not_met_changes_nothing(self):
+        lab = self.make_lab(backends=1)
+        daemon = self.web(lab)
+        before = dict(daemon.config)
+        for settings in ([{"name": "absent", "require": ["xdp_native"]}], [{"name": "be1", "require": ["af_xdp_zero_copy"]}]):
+            names = {each["name"] for each in settings}
+            kept = [each for each in before["interfaces"] if each["name"] not in names]
+            refused = daemon.reload({**before, "interfaces": kept + settings, "policy": {"default": "drop"}}, check=False)
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn("require", refused.stderr)
+            self.assertEqual(daemon.ctl_json("policy")["default"], "allow")
+            self.assertIsNotNone(programs.curl(lab.client, VIP4))
+            self.assertEqual(daemon.http("/readyz")[0], 200)
 
 
 class ZeroCopy(LabCase):

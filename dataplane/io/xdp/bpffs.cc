@@ -22,9 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The kernel's own, in the root of a mount it preloads iterators into; they cannot be removed.
-bool is_preloaded(const fs::path& name) { return name == "maps.debug" || name == "progs.debug"; }
-
 bool lies_below_root(const std::string& directory) { return (directory + "/").starts_with("/sys/fs/bpf/"); }
 
 Status make_directories(const std::string& path) {
@@ -36,6 +33,13 @@ Status make_directories(const std::string& path) {
 
 Status mount_bpffs(const std::string& at) {
     if (auto made = make_directories(at); !made) return made;
+    std::error_code failure;
+    if (!fs::is_empty(at, failure) || failure) {
+        return make_error(
+            "state.bpffs: no BPF file system at {}, and one mounted there would hide what is in it: expected an "
+            "empty directory",
+            at);
+    }
     if (mount("bpf", at.c_str(), "bpf", 0, "mode=0700") != 0) {
         return system_error(
             errno,
@@ -53,9 +57,10 @@ bool is_bpffs(const std::string& path) {
     return statfs(path.c_str(), &about) == 0 && static_cast<u_long>(about.f_type) == BPF_FS_MAGIC;
 }
 
-Status ensure_bpffs(const std::string& directory, bool may_mount) {
-    if (!directory.starts_with('/'))
-        return make_error("state.bpffs: {}: expected an absolute path", directory);
+Status ensure_bpffs(const std::string& wanted, bool may_mount) {
+    if (!wanted.starts_with('/')) return make_error("state.bpffs: {}: expected an absolute path", wanted);
+    // "/sys/fs/bpf/../x" does not lie below /sys/fs/bpf.
+    const std::string directory = fs::path(wanted).lexically_normal().string();
     const std::string at = lies_below_root(directory) ? bpffs_root : directory;
     // The nearest directory that exists tells which file system it is.
     fs::path nearest = directory;
@@ -71,18 +76,21 @@ Status ensure_bpffs(const std::string& directory, bool may_mount) {
     return make_directories(directory);
 }
 
-Status remove_pins(const std::string& directory) {
+Status remove_pins(const std::string& directory, const std::function<bool(const std::string& name)>& is_ours) {
     if (access(directory.c_str(), F_OK) != 0) return {};
     if (!is_bpffs(directory)) return make_error("state.bpffs: {}: expected a BPF file system", directory);
     std::error_code failure;
     for (const fs::directory_entry& entry : fs::directory_iterator(directory, failure)) {
-        if (is_preloaded(entry.path().filename())) continue;
+        if (!is_ours(entry.path().filename().string())) continue;
         if (unlink(entry.path().c_str()) != 0 && errno != ENOENT)
             return system_error(errno, "{}: cannot remove the pin", entry.path().string());
     }
     if (failure) return system_error(failure.value(), "{}: cannot list the pins", directory);
-    // Stays where it is a mount point itself.
-    if (rmdir(directory.c_str()) != 0 && errno != EBUSY && errno != ENOENT)
+    return {};
+}
+
+Status remove_directory(const std::string& directory) {
+    if (rmdir(directory.c_str()) != 0 && errno != EBUSY && errno != ENOENT && errno != ENOTEMPTY)
         return system_error(errno, "{}: cannot remove the directory", directory);
     return {};
 }

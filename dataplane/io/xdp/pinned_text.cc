@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <string_view>
 #include <vector>
 
 #include "dataplane/base/fd.h"
@@ -13,11 +14,17 @@
 
 namespace sluice {
 
+namespace {
+
+constexpr const char* map_name = "sluice_text";
+
+}  // namespace
+
 Status write_pinned_text(const std::string& directory, const std::string& name, const std::string& text) {
     const std::string path = directory + "/" + name;
     const std::string next = path + "_next";
     const std::string value = text + '\0';
-    const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "sluice_text", sizeof(u32),
+    const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, map_name, sizeof(u32),
                                       static_cast<u32>(value.size()), 1, nullptr));
     if (!map) return system_error(errno, "{}: a map of {} bytes", path, value.size());
     const u32 zero = 0;
@@ -41,6 +48,13 @@ Result<std::optional<std::string>> read_pinned_text(const std::string& directory
     const u32 zero = 0;
     if (bpf_map_lookup_elem(map.get(), &zero, value.data()) != 0) return system_error(errno, "{}", path);
     return std::optional<std::string>(value.data());
+}
+
+bool is_pinned_text(const std::string& path) {
+    const UniqueFd map(bpf_obj_get(path.c_str()));
+    bpf_map_info info{};
+    u32 length = sizeof info;
+    return map && bpf_obj_get_info_by_fd(map.get(), &info, &length) == 0 && std::string_view(info.name) == map_name;
 }
 
 }  // namespace sluice

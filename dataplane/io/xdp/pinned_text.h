@@ -18,4 +18,7 @@ Status write_pinned_text(const std::string& directory, const std::string& name, 
 // Nothing when there is none.
 Result<std::optional<std::string>> read_pinned_text(const std::string& directory, const std::string& name);
 
+// Whether what is pinned at `path` is such a text.
+bool is_pinned_text(const std::string& path);
+
 }  // namespace sluice

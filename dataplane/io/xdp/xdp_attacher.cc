@@ -72,7 +72,9 @@ XdpAttacher::XdpAttacher(const XdpMaps& maps) : maps_(maps) {}
 XdpAttacher::~XdpAttacher() = default;
 
 std::string XdpAttacher::link_pin(const std::string& interface) const {
-    return fmt::format("{}/link_{}", maps_.directory(), interface);
+    std::string name = interface;
+    std::replace(name.begin(), name.end(), '.', ':');  // BPF file systems take no dots, interfaces no colons
+    return fmt::format("{}/{}{}", maps_.directory(), link_pin_prefix, name);
 }
 
 Status XdpAttacher::load() {
@@ -128,11 +130,13 @@ bool XdpAttacher::is_current(u32 program_id) const {
     return info && info->tag == programs_->tag && info->shares_maps(programs_->map_ids);
 }
 
-bool XdpAttacher::adopt(const Present& present, XdpAttachment& attachment) const {
+bool XdpAttacher::adopt(const Present& present, XdpAttachment& attachment) {
     if (present.components.size() == 1 && is_current(present.components.front())) {
         attachment.dispatcher = true;
         attachment.program_id = present.components.front();
     } else if (present.alone != 0 && is_current(present.alone)) {
+        if (UniqueFd link(bpf_obj_get(link_pin(attachment.interface).c_str())); link)
+            links_[attachment.interface] = std::move(link);
         attachment.dispatcher_refusal = "attached without it by an earlier daemon";
         attachment.program_id = present.alone;
     } else {
@@ -146,8 +150,8 @@ bool XdpAttacher::adopt(const Present& present, XdpAttachment& attachment) const
 }
 
 // Puts our program into an earlier daemon's link, without a gap. False if there is no link of use.
-bool XdpAttacher::update_link(const std::string& interface, XdpAttachment& attachment) const {
-    const UniqueFd link(bpf_obj_get(link_pin(interface).c_str()));
+bool XdpAttacher::update_link(const std::string& interface, XdpAttachment& attachment) {
+    UniqueFd link(bpf_obj_get(link_pin(interface).c_str()));
     if (!link) return false;
     if (bpf_link_update(link.get(), programs_->plain_fd(), nullptr) != 0) {
         unlink(link_pin(interface).c_str());  // its device has gone
@@ -155,6 +159,7 @@ bool XdpAttacher::update_link(const std::string& interface, XdpAttachment& attac
     }
     attachment.dispatcher_refusal = "an earlier daemon's link was taken over";
     attachment.program_id = program_id(programs_->plain_fd());
+    links_[interface] = std::move(link);
     return true;
 }
 
@@ -182,17 +187,18 @@ Status XdpAttacher::attach_component(XdpAttachment& attachment, XdpMode mode) {
     return make_error("{}", dispatcher_unusable_);
 }
 
-Status XdpAttacher::attach_link(XdpAttachment& attachment, XdpMode mode) const {
+Status XdpAttacher::attach_link(XdpAttachment& attachment, XdpMode mode) {
     const KernelWords words;
     LIBBPF_OPTS(bpf_link_create_opts, options,
                 .flags = mode == XdpMode::native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
-    const UniqueFd link(
+    UniqueFd link(
         bpf_link_create(programs_->plain_fd(), static_cast<int>(attachment.ifindex), BPF_XDP, &options));
     if (!link) return make_error("{}", why(errno, words));
     const std::string pin = link_pin(attachment.interface);
     unlink(pin.c_str());
     if (bpf_obj_pin(link.get(), pin.c_str()) != 0)
         return system_error(errno, "cannot pin the link at {}", pin);
+    links_[attachment.interface] = std::move(link);
     attachment.mode = mode;
     attachment.program_id = program_id(programs_->plain_fd());
     return {};
@@ -272,7 +278,7 @@ Result<XdpAttachment> XdpAttacher::attach(const std::string& interface, u32 ifin
 Status XdpAttacher::detach_alone(const std::string& interface, u32 ifindex) const {
     const std::string pin = link_pin(interface);
     if (const UniqueFd link(bpf_obj_get(pin.c_str())); link)
-        bpf_link_detach(link.get());  // a link in use by none stays
+        bpf_link_detach(link.get());  // else it stays for as long as somebody else holds it
     if (unlink(pin.c_str()) != 0 && errno != ENOENT)
         return system_error(errno, "interface {}: cannot remove {}", interface, pin);
     const Present present = find_present(interface, ifindex);
@@ -287,6 +293,7 @@ Status XdpAttacher::detach_alone(const std::string& interface, u32 ifindex) cons
 }
 
 Status XdpAttacher::detach(const std::string& interface, u32 ifindex) {
+    links_.erase(interface);
     const Present present = find_present(interface, ifindex);
     if (auto off = detach_components(ifindex, present.components); !off) return off;
     if (auto off = detach_alone(interface, ifindex); !off) return off;

@@ -4,10 +4,12 @@
 // again.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "dataplane/base/fd.h"
 #include "dataplane/base/result.h"
 #include "dataplane/packet/target.h"
 
@@ -73,10 +75,10 @@ private:
     Status load();
     Present find_present(const std::string& interface, u32 ifindex) const;
     bool is_current(u32 program_id) const;
-    bool adopt(const Present& present, XdpAttachment& attachment) const;
-    bool update_link(const std::string& interface, XdpAttachment& attachment) const;
+    bool adopt(const Present& present, XdpAttachment& attachment);
+    bool update_link(const std::string& interface, XdpAttachment& attachment);
     Status attach_component(XdpAttachment& attachment, XdpMode mode);
-    Status attach_link(XdpAttachment& attachment, XdpMode mode) const;
+    Status attach_link(XdpAttachment& attachment, XdpMode mode);
     Status attach_anew(XdpAttachment& attachment, const XdpAttachOptions& options);
     Status detach_alone(const std::string& interface, u32 ifindex) const;
     Status detach_components(u32 ifindex, const std::vector<u32>& ids) const;
@@ -85,6 +87,7 @@ private:
     const XdpMaps& maps_;
     std::unique_ptr<Programs> programs_;
     std::vector<XdpAttachment> attachments_;
+    std::map<std::string, UniqueFd> links_;  // held, so that the program stays when somebody removes its pin
     std::string dispatcher_unusable_;  // why, once that is known; the same for every interface
 };
 

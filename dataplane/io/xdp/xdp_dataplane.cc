@@ -2,6 +2,8 @@
 #include "dataplane/io/xdp/xdp_dataplane.h"
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
+#include <sys/file.h>
 
 #include <cerrno>
 
@@ -22,16 +24,29 @@ Status erase(const XdpMaps& maps, const char* name, u32 key, const std::string& 
     return {};
 }
 
+// By the kernel's advisory lock on the directory itself, which goes with its holder.
+Result<UniqueFd> lock_directory(const std::string& directory) {
+    UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return system_error(errno, "state.bpffs: {}", directory);
+    if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+    if (errno == EWOULDBLOCK)
+        return make_error("state.bpffs: {}: another daemon uses it: expected a directory of this one's own",
+                          directory);
+    return system_error(errno, "state.bpffs: {}: cannot be locked", directory);
+}
+
 u32 socket_key(u8 device, u32 queue) { return device * XdpDataplane::queues_per_device + queue; }
 
 }  // namespace
 
 Result<std::unique_ptr<XdpDataplane>> XdpDataplane::open(const XdpOptions& options) {
     if (auto ready = ensure_bpffs(options.bpffs, options.may_mount); !ready) return ready.error();
+    auto lock = lock_directory(options.bpffs);
+    if (!lock) return lock.error();
     auto maps = XdpMaps::open(options.bpffs, options.sizes);
     if (!maps) return maps.error();
     spdlog::info("{}: {}", options.bpffs, (*maps)->adoption_note());
-    return std::unique_ptr<XdpDataplane>(new XdpDataplane(*std::move(maps)));
+    return std::unique_ptr<XdpDataplane>(new XdpDataplane(*std::move(lock), *std::move(maps)));
 }
 
 Status XdpDataplane::set_port(u8 number, const node_port& port) {
@@ -69,6 +84,7 @@ Status XdpDataplane::detach_all() {
     auto detached = attacher_.detach_everywhere();
     auto removed = maps_->unpin();
     remove_empty_dispatcher_directory();
+    if (removed) removed = remove_directory(maps_->directory());
     return detached ? removed : detached;
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "dataplane/base/fd.h"
 #include "dataplane/io/xdp/bpffs.h"
 #include "dataplane/io/xdp/xdp_attacher.h"
 #include "dataplane/io/xdp/xdp_counters.h"
@@ -26,6 +27,7 @@ class XdpDataplane {
 public:
     static constexpr u32 queues_per_device = 64;  // XSK_QUEUES of bpf/maps.h
 
+    // One at a time per directory, in any network namespace: the error names the directory in use.
     static Result<std::unique_ptr<XdpDataplane>> open(const XdpOptions& options);
 
     XdpMaps& maps() { return *maps_; }
@@ -55,9 +57,10 @@ public:
     Status detach_all();
 
 private:
-    explicit XdpDataplane(std::unique_ptr<XdpMaps> maps)
-        : maps_(std::move(maps)), ports_(maps_->node()), attacher_(*maps_) {}
+    XdpDataplane(UniqueFd lock, std::unique_ptr<XdpMaps> maps)
+        : lock_(std::move(lock)), maps_(std::move(maps)), ports_(maps_->node()), attacher_(*maps_) {}
 
+    UniqueFd lock_;  // of the directory
     std::unique_ptr<XdpMaps> maps_;
     PortTable ports_;
     XdpAttacher attacher_;

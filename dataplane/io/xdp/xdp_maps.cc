@@ -12,6 +12,7 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/io/xdp/bpffs.h"
 #include "dataplane/io/xdp/kernel_words.h"
+#include "dataplane/io/xdp/pinned_text.h"
 #include "dataplane/io/xdp/xdp_skeleton.h"
 
 namespace sluice {
@@ -58,10 +59,13 @@ Result<std::unique_ptr<XdpMaps>> XdpMaps::open(const std::string& directory, con
     maps->sizes_ = sizes;
     auto skeleton = open_skeleton(sizes);
     if (!skeleton) return skeleton.error();
+    const bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, (*skeleton)->object()) {
+        if (!bpf_map__is_internal(map)) maps->names_.insert(bpf_map__name(map));
+    }
     maps->adopted_ = maps->adopt(**skeleton);
     if (!maps->adopted_) {
-        if (auto removed = remove_pins(directory); !removed) return removed.error();
-        if (auto ready = ensure_bpffs(directory, false); !ready) return ready.error();
+        if (auto removed = maps->unpin(); !removed) return removed.error();
         if (auto created = maps->create(**skeleton); !created) return created.error();
     }
     if (auto mapped = maps->map_memory(); !mapped) return mapped.error();
@@ -69,8 +73,8 @@ Result<std::unique_ptr<XdpMaps>> XdpMaps::open(const std::string& directory, con
         maps->initialize_node();
     } else if (maps->node().layout_version != LAYOUT_VERSION) {
         const u32 found = maps->node().layout_version;
+        if (auto removed = maps->unpin(); !removed) return removed.error();
         maps.reset();
-        if (auto removed = remove_pins(directory); !removed) return removed.error();
         auto fresh = open(directory, sizes);
         if (fresh)
             (*fresh)->note_ = fmt::format("started clean: the pinned maps have layout {}, expected {}", found,
@@ -183,6 +187,14 @@ void XdpMaps::fill(struct tables& tables) const {
     tables.source_meters = source_meters_.as<source_meter_bucket>();
 }
 
-Status XdpMaps::unpin() { return remove_pins(directory_); }
+// The maps', and those that lie beside them: the program, its links, texts.
+bool XdpMaps::is_own_pin(const std::string& name) const {
+    return names_.contains(name) || name == xdp_program_name || name.starts_with(link_pin_prefix) ||
+           is_pinned_text(directory_ + "/" + name);
+}
+
+Status XdpMaps::unpin() const {
+    return remove_pins(directory_, [this](const std::string& name) { return is_own_pin(name); });
+}
 
 }  // namespace sluice

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 
@@ -62,12 +63,13 @@ public:
     std::shared_ptr<const Image> image() const { return image_; }
 
     // Removes the pins; the maps go with their last user.
-    Status unpin();
+    Status unpin() const;
 
 private:
     XdpMaps() = default;
 
     bool adopt(const SkeletonHandle& skeleton);
+    bool is_own_pin(const std::string& name) const;
     Status create(const SkeletonHandle& skeleton);
     void initialize_node();
     Status map_memory();
@@ -78,6 +80,7 @@ private:
     MapSizes sizes_;
     bool adopted_ = false;
     std::string note_;
+    std::set<std::string> names_;  // of all maps
     std::map<std::string, UniqueFd> fds_;
     Mapping node_, flow_tags_, flows_, flow_addresses_, flow_counters_, meters_, source_meters_;
     std::shared_ptr<const Image> image_;

@@ -18,6 +18,7 @@ namespace sluice {
 class XdpMaps;
 
 inline constexpr const char* xdp_program_name = "sluice_xdp";
+inline constexpr const char* link_pin_prefix = "link_";  // of an interface's name
 
 class SkeletonHandle {
 public:
