@@ -69,7 +69,8 @@ Status Daemon::apply_or_restore(Candidate candidate) {
     Status restored = log_set_level(before.log.level);
     Result<Candidate> again = prepare(before);
     if (restored) restored = again ? apply(std::move(*again)) : Status{again.error()};
-    if (!restored) spdlog::warn("the configuration before is in force again, but: {}", restored.error().message);
+    if (!restored)
+        spdlog::warn("the configuration before is in force again, but: {}", restored.error().message);
     return status;
 }
 

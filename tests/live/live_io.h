@@ -140,7 +140,8 @@ protected:
         network_ = std::make_unique<Network>();
         ASSERT_TRUE(network_->ok()) << "cannot set up namespaces and veths";
         if (auto ready = ensure_bpffs(state_directory); !ready) FAIL() << ready.error().message;
-        if (auto clean = remove_pins(state_directory, [](const auto&) { return true; }); !clean) FAIL() << clean.error().message;
+        if (auto clean = remove_pins(state_directory, [](const auto&) { return true; }); !clean)
+            FAIL() << clean.error().message;
         open();
     }
     void TearDown() override {

@@ -36,7 +36,8 @@ Status mount_bpffs(const std::string& at) {
     std::error_code failure;
     if (!fs::is_empty(at, failure) || failure) {
         return make_error(
-            "state.bpffs: no BPF file system at {}, and one mounted there would hide what is in it: expected an "
+            "state.bpffs: no BPF file system at {}, and one mounted there would hide what is in it: expected "
+            "an "
             "empty directory",
             at);
     }
@@ -76,7 +77,8 @@ Status ensure_bpffs(const std::string& wanted, bool may_mount) {
     return make_directories(directory);
 }
 
-Status remove_pins(const std::string& directory, const std::function<bool(const std::string& name)>& is_ours) {
+Status remove_pins(const std::string& directory,
+                   const std::function<bool(const std::string& name)>& is_ours) {
     if (access(directory.c_str(), F_OK) != 0) return {};
     if (!is_bpffs(directory)) return make_error("state.bpffs: {}: expected a BPF file system", directory);
     std::error_code failure;

@@ -13,8 +13,8 @@ namespace sluice {
 inline constexpr const char* bpffs_root = "/sys/fs/bpf";
 
 // Makes `directory` (absolute) exist on a BPF file system. Where none is mounted and `may_mount` is set,
-// mounts one on /sys/fs/bpf if the directory lies below it, else on the directory itself, which must be empty:
-// a mount hides what is there.
+// mounts one on /sys/fs/bpf if the directory lies below it, else on the directory itself, which must be
+// empty: a mount hides what is there.
 Status ensure_bpffs(const std::string& directory, bool may_mount = true);
 
 // Whether `path` lies on a BPF file system.

@@ -54,7 +54,8 @@ bool is_pinned_text(const std::string& path) {
     const UniqueFd map(bpf_obj_get(path.c_str()));
     bpf_map_info info{};
     u32 length = sizeof info;
-    return map && bpf_obj_get_info_by_fd(map.get(), &info, &length) == 0 && std::string_view(info.name) == map_name;
+    return map && bpf_obj_get_info_by_fd(map.get(), &info, &length) == 0 &&
+           std::string_view(info.name) == map_name;
 }
 
 }  // namespace sluice

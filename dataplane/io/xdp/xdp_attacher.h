@@ -88,7 +88,7 @@ private:
     std::unique_ptr<Programs> programs_;
     std::vector<XdpAttachment> attachments_;
     std::map<std::string, UniqueFd> links_;  // held, so that the program stays when somebody removes its pin
-    std::string dispatcher_unusable_;  // why, once that is known; the same for every interface
+    std::string dispatcher_unusable_;        // why, once that is known; the same for every interface
 };
 
 }  // namespace sluice
