@@ -179,8 +179,7 @@ void Tiers::update_devices(const Plans& plans, const std::vector<PortSetting>& p
         if (device.ifindex != ifindex) {
             if (device.ifindex != 0)
                 spdlog::warn("interface {}: {}", port.name, ifindex == 0 ? "gone" : "is another device now");
-            device.attachment.reset();  // went with the device
-            device.engine = false;
+            detach(device);  // it may live on, by another name or in another namespace
             device.ifindex = ifindex;
         }
         if (ifindex == 0) {
@@ -243,7 +242,8 @@ void Tiers::update_workers(const config::Config& config, const Plans& plans,
     for (const PortSetting& port : ports) {
         if (port.present && port.name == port.device) options.mtu[port.name] = port.port.mtu;
     }
-    if (pool_ && same_queues(options.queues, queues_) && !outgrown(options.mtu, mtu_)) return;
+    const bool another_try = any_refused() && options.mtu != mtu_;
+    if (pool_ && same_queues(options.queues, queues_) && !outgrown(options.mtu, mtu_) && !another_try) return;
     stop_workers();
     queues_ = options.queues;
     mtu_ = options.mtu;
@@ -314,6 +314,11 @@ std::vector<XskQueue> Tiers::usable(const PoolOptions& options) {
         }
     }
     return good;
+}
+
+bool Tiers::any_refused() const {
+    return std::any_of(devices_.begin(), devices_.end(),
+                       [](const auto& each) { return !each.second.engine_refusal.empty(); });
 }
 
 void Tiers::stop_workers() {

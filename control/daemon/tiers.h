@@ -98,6 +98,7 @@ private:
                         const std::vector<PortSetting>& ports);
     void start_workers(PoolOptions options, const Plans& plans);
     void stop_workers();
+    bool any_refused() const;  // the sockets of a device
     std::vector<XskQueue> usable(const PoolOptions& options);
     Result<std::unique_ptr<WorkerPool>> make_pool(PoolOptions options);
     void placed(const Plans& plans);
