@@ -44,6 +44,40 @@ void check_backend_port(const Service& service, const Backend& backend, Checker&
                     "no other port than the service's: dsr modes do not rewrite the packet");
 }
 
+bool takes(const Service& service, uint16_t port) {
+    return service.ports.any ||
+           std::any_of(service.ports.ranges.begin(), service.ports.ranges.end(),
+                       [port](const PortRange& range) { return range.lo <= port && port <= range.hi; });
+}
+
+bool is_unicast(const Address& address) {
+    const bool v4 = address.is_v4();
+    const bool multicast = v4 ? address.v4() >= 0xe0000000 : address.bytes[0] == 0xff;
+    const bool unspecified = v4 ? address.v4() >> 24 == 0 : address == Address{};
+    return !multicast && !unspecified;
+}
+
+void check_addresses(const Service& service, Checker& check) {
+    if (service.vip.is_host() && !is_unicast(service.vip.address))
+        check.wrong(service.where, "vip", "a unicast address or a prefix");
+    for (const Backend& backend : service.backends) {
+        if (!is_unicast(backend.address)) check.wrong(backend.where, "address", "a unicast address");
+    }
+}
+
+// A backend without a port stands for all ports of the service: beside it, one of these is the same server
+// again.
+void check_repeated_ports(const Service& service, Checker& check) {
+    std::set<Address> any_port;
+    for (const Backend& backend : service.backends) {
+        if (!backend.port) any_port.insert(backend.address);
+    }
+    for (const Backend& backend : service.backends) {
+        if (backend.port && takes(service, *backend.port) && any_port.contains(backend.address))
+            check.wrong(backend.where, "port", "another port, as the address is there without one, too");
+    }
+}
+
 void check_backends(const Service& service, Checker& check) {
     std::set<std::pair<Address, std::optional<uint16_t>>> seen;
     for (const Backend& backend : service.backends) {
@@ -55,6 +89,7 @@ void check_backends(const Service& service, Checker& check) {
         }
         check_backend_port(service, backend, check);
     }
+    check_repeated_ports(service, check);
 }
 
 void check_combinations(const Service& service, Checker& check) {
@@ -134,6 +169,7 @@ void validate_services(const Config& config, Checker& check) {
     for (const Service& service : config.services) {
         if (!names.insert(service.name).second)
             check.wrong(service.where, "name", "each service's name once");
+        check_addresses(service, check);
         check_backends(service, check);
         check_combinations(service, check);
     }
