@@ -172,11 +172,10 @@ Status Daemon::serve() {
     auto api = api::Server::start(config_.control.socket, *this);
     if (!api) return api.error();
     api_ = std::move(*api);
-    auto metrics = metrics::Server::start(config_.metrics.listen, *this);
+    auto metrics = metrics::serve(config_.metrics.listen, *this);
     if (!metrics) return metrics.error();
     metrics_ = std::move(*metrics);
-    auto diagnostics =
-        DiagnosticsServer::start(config_.diagnostics.listen, [this] { return running_proxy(); });
+    auto diagnostics = serve_diagnostics(config_.diagnostics.listen, [this] { return running_proxy(); });
     if (diagnostics)
         diagnostics_ = std::move(*diagnostics);
     else
@@ -341,7 +340,7 @@ Result<std::vector<api::TraceReport>> Daemon::trace() {
 }
 
 Status Daemon::set_log_level(const std::string& level) {
-    Result<Status> status = on_loop<Status>([&level] { return log_set_level(level); }, patience);
+    Result<Status> status = on_loop<Status>([level] { return log_set_level(level); }, patience);
     return status ? *status : Status{status.error()};
 }
 

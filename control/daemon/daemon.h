@@ -128,9 +128,9 @@ private:
     std::atomic<bool> stopping_{false};
     std::optional<std::chrono::steady_clock::time_point> drain_until_;  // set once draining
 
-    std::unique_ptr<metrics::Server> metrics_;
+    std::unique_ptr<http::Server> metrics_;
     std::unique_ptr<api::Server> api_;
-    std::unique_ptr<DiagnosticsServer> diagnostics_;
+    std::unique_ptr<http::Server> diagnostics_;
 };
 
 }  // namespace sluice::control
