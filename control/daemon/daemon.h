@@ -59,7 +59,7 @@ public:
     Status set_drained(const std::string& service, const std::string& backend, bool drained) override;
 
 private:
-    explicit Daemon(DaemonOptions options) : options_(std::move(options)) {}
+    explicit Daemon(DaemonOptions options) : options_(std::move(options)), proxy_(options_.flags.ebpf) {}
 
     Status begin();
     Status open_mirror();
