@@ -44,6 +44,9 @@ Json dpdk_json(const DpdkReport& port) {
             {"rx_queues", port.rx_queues},
             {"tx_queues", port.tx_queues},
             {"symmetric_rss", port.symmetric_rss},
+            {"memory_percent", port.memory_percent},
+            {"pages", port.pages},
+            {"elsewhere", port.elsewhere},
             {"link", {{"up", port.link.up}, {"mbps", port.link.mbps}}},
             {"received", s.received},
             {"sent", s.sent},
@@ -148,6 +151,7 @@ Json workers_json(const Report& report) {
     Json workers = Json::array();
     for (const WorkerReport& worker : report.workers) {
         workers.push_back({{"id", worker.id},
+                           {"thread", worker.thread},
                            {"core", worker.core ? Json(*worker.core) : Json(nullptr)},
                            {"node", worker.node},
                            {"memory_node", worker.memory_node ? Json(*worker.memory_node) : Json(nullptr)},
@@ -161,6 +165,7 @@ Json workers_json(const Report& report) {
                            {"sleeps", worker.sleeps},
                            {"transmit_refused", worker.transmit_refused},
                            {"host_path_refused", worker.host_path_refused},
+                           {"sent_elsewhere", worker.sent_elsewhere},
                            {"buffers", buffers_json(worker.buffers)}});
     }
     return workers;
@@ -248,6 +253,23 @@ Json proxy_json(const ProxyServiceReport& proxy) {
             {"backends", backends}};
 }
 
+Json health_json(const std::optional<health::BackendHealth>& health) {
+    if (!health) return nullptr;
+    return {
+        {"up", health->up},
+        {"probed", health->probed},
+        {"since", health->since},
+        {"damped", health->damped},
+        {"penalty", health->penalty},
+        {"successes", health->successes},
+        {"failures", health->failures},
+        {"last_seconds", health->last_seconds},
+        {"last_error", health->last_error},
+        {"probes", {{"success", health->succeeded}, {"failure", health->failed}, {"unable", health->unable}}},
+        {"went_up", health->went_up},
+        {"went_down", health->went_down}};
+}
+
 Json services_json(const Report& report) {
     Json services = Json::array();
     for (const ServiceReport& service : report.services) {
@@ -256,6 +278,9 @@ Json services_json(const Report& report) {
             const struct backend_counters& c = backend.counters;
             backends.push_back({{"name", backend.name},
                                 {"state", backend.state},
+                                {"configured", backend.configured},
+                                {"drained", backend.drained},
+                                {"health", health_json(backend.health)},
                                 {"weight", backend.weight},
                                 {"flows_created", c.flows},
                                 {"to", {{"packets", c.to.packets}, {"bytes", c.to.bytes}}},

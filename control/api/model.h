@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "control/health/backend_health.h"
 #include "dataplane/base/result.h"
 #include "dataplane/io/af_xdp/xsk_options.h"
 #include "dataplane/io/dpdk/dpdk_statistics.h"
@@ -44,7 +45,10 @@ struct DpdkReport {
     DpdkDeviceStatistics statistics;
     DpdkPortStatistics ports;                           // over all workers
     std::vector<std::pair<std::string, u64>> extended;  // the driver's own, by its names
-    std::string host_path;                              // name of the exception device; empty: none
+    std::vector<u32> memory_percent;  // of its buffers on each node, measured; empty: not known
+    std::string pages;                // that they lie on: huge, normal
+    std::string elsewhere;            // why not where they were wished; empty: they are, or may lie anywhere
+    std::string host_path;            // name of the exception device; empty: none
     u64 host_delivered = 0;
     u64 host_refused = 0;
 };
@@ -72,9 +76,12 @@ struct TrafficReport {
 
 struct BackendReport {
     std::string name;   // "10.0.1.11:8080"
-    std::string state;  // active, draining, disabled
+    std::string state;  // active, draining, disabled, down
     u32 weight = 0;
     struct backend_counters counters {};
+    std::string configured;                                      // state by the file
+    bool drained = false;                                        // by command
+    std::optional<health::BackendHealth> health = std::nullopt;  // of one that is probed
 };
 
 struct ServiceReport {
@@ -95,6 +102,7 @@ struct RuleReport {
 
 struct WorkerReport {
     u32 id = 0;
+    std::string thread;  // its name
     std::optional<u32> core;
     u32 node = 0;                     // of its core
     std::optional<u32> memory_node;   // that its memory was asked from; empty: not bound
@@ -108,6 +116,7 @@ struct WorkerReport {
     u64 frames = 0;
     u64 transmit_refused = 0;            // frames that no ring took
     u64 host_path_refused = 0;           // frames for the host that it did not take
+    u64 sent_elsewhere = 0;              // frames that left by an interface of another tier
     std::optional<FrameCensus> buffers;  // of an AF_XDP worker
 };
 
@@ -262,6 +271,8 @@ public:
     virtual Status set_trace(u32 every) = 0;  // 0: off
     virtual Result<std::vector<TraceReport>> trace() = 0;
     virtual Status set_log_level(const std::string& level) = 0;
+    // `backend` as reports name it, or its address alone where that is enough. Stays so over a reload.
+    virtual Status set_drained(const std::string& service, const std::string& backend, bool drained) = 0;
 };
 
 }  // namespace sluice::api

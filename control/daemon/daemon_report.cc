@@ -110,7 +110,8 @@ void Daemon::report_services(api::Report& report) const {
             const compile::BackendKey key = compile::key_of(service, backend);
             const u32 id = naming_->identities.backends.at(key);
             out.backends.push_back(
-                {key.text(), word(backend.state), backend.weight, backend_book_.of(id, backends)});
+                {key.text(), word(backend.state), backend.weight, backend_book_.of(id, backends), "", false});
+            backend_states_->describe(key, backend.state, out.backends.back());
         }
         report.services.push_back(std::move(out));
     }
@@ -162,10 +163,17 @@ api::Report Daemon::report_now() {
     for (const api::WorkerReport& each :
          tiers_->dpdk().worker_reports(static_cast<u32>(report.workers.size())))
         report.workers.push_back(each);
-    if (tiers_->pool() != nullptr) {
-        const Placement& placement = tiers_->pool()->placement();
-        report.placement = {placement.plan.numa, placement.plan.numa_reason, placement.lines()};
-    }
+    const auto add_placement = [&](const Placement& placement) {
+        report.placement.numa = placement.plan.numa;
+        report.placement.reason = placement.plan.numa_reason;
+        for (const std::string& line : placement.lines()) {
+            const auto& told = report.placement.lines;
+            if (std::find(told.begin(), told.end(), line) == told.end())
+                report.placement.lines.push_back(line);
+        }
+    };
+    if (tiers_->pool() != nullptr) add_placement(tiers_->pool()->placement());
+    if (const Placement* dpdk = tiers_->dpdk().placement()) add_placement(*dpdk);
     report.no_workers = report.workers.empty() ? tiers_->no_workers() : "";
     const netlink::MirrorCounters& kernel = mirror_->counters();
     report.proxy = proxy_.report();
