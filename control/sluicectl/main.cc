@@ -44,9 +44,9 @@ int show(const Options& options, const std::string& path, std::string (*render)(
 
 int show_flows(const Options& options) {
     std::string path = fmt::format("/v1/flows?limit={}&cursor={}", options.limit, options.cursor);
-    if (!options.service.empty()) path += "&service=" + options.service;
-    if (!options.protocol.empty()) path += "&protocol=" + options.protocol;
-    if (!options.address.empty()) path += "&address=" + options.address;
+    if (!options.service.empty()) path += "&service=" + encoded(options.service);
+    if (!options.protocol.empty()) path += "&protocol=" + encoded(options.protocol);
+    if (!options.address.empty()) path += "&address=" + encoded(options.address);
     return show(options, path, flows_text);
 }
 

@@ -156,6 +156,13 @@ TEST_F(ControlApi, PassesOnFlowFiltersAndRefusesWrongOnes) {
     EXPECT_FALSE(client_.ask("GET", "/v1/flows?address=nowhere"));
 }
 
+TEST_F(ControlApi, ANameOfAnyCharactersArrivesAsItIs) {
+    const std::string name = "a b&c=d%41+e#f?\"ü";
+    ASSERT_TRUE(client_.ask("GET", "/v1/flows?limit=5&service=" + ctl::encoded(name)));
+    EXPECT_EQ(provider_.asked.service, name);
+    EXPECT_EQ(provider_.asked.limit, 5U);
+}
+
 TEST_F(ControlApi, ARefusedReloadHasTheConfigurationsOwnWords) {
     const auto answer = client_.ask("POST", "/v1/reload");
     ASSERT_FALSE(answer);
