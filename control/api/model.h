@@ -268,6 +268,9 @@ public:
     virtual Result<Report> report() = 0;
     virtual Result<FlowPage> flows(const FlowRequest& request) = 0;
     virtual Status reload() = 0;
+    // Serves an interface by "xdp", "af_xdp", "dpdk" or "epoll"; "auto": as the configuration says. An error
+    // leaves it as it was.
+    virtual Status set_tier(const std::string& interface, const std::string& tier) = 0;
     virtual Status set_trace(u32 every) = 0;  // 0: off
     virtual Result<std::vector<TraceReport>> trace() = 0;
     virtual Status set_log_level(const std::string& level) = 0;

@@ -92,6 +92,15 @@ void put_trace(Provider& provider, const Request& request, Response& response) {
     finish(response, provider.set_trace(every->get<u32>()), 503);
 }
 
+void put_tier(Provider& provider, const Request& request, Response& response) {
+    const Result<Json> interface = member(request, "interface");
+    const Result<Json> tier = member(request, "tier");
+    if (!interface || !tier) return refuse(response, 400, (interface ? tier : interface).error().message);
+    if (!interface->is_string() || !tier->is_string())
+        return refuse(response, 400, "interface and tier: expected words");
+    finish(response, provider.set_tier(interface->get<std::string>(), tier->get<std::string>()), 422);
+}
+
 void put_log_level(Provider& provider, const Request& request, Response& response) {
     const Result<Json> level = member(request, "level");
     if (!level) return refuse(response, 400, level.error().message);
@@ -133,6 +142,9 @@ void Server::routes(Provider& provider) {
                 [&provider](const Request&, Response& response) { get_trace(provider, response); });
     http_.route("PUT", "/v1/trace", [&provider](const Request& request, Response& response) {
         put_trace(provider, request, response);
+    });
+    http_.route("PUT", "/v1/tier", [&provider](const Request& request, Response& response) {
+        put_tier(provider, request, response);
     });
     http_.route("PUT", "/v1/log-level", [&provider](const Request& request, Response& response) {
         put_log_level(provider, request, response);

@@ -59,6 +59,7 @@ Status Daemon::begin() {
     Result<config::Config> config = load_configuration(options_.file);
     if (!config) return config.error();
     config_ = std::move(*config);
+    sections_ = config_.interfaces;
     if (Status status = log_init({config_.log.level, config_.log.format, stderr}); !status) return status;
     Result<NodeLock> lock = NodeLock::take(config_.control.socket + ".lock");
     if (!lock) return lock.error();
@@ -111,7 +112,7 @@ Status Daemon::open_tiers() {
     if (Status status = adopt_numbers(); !status) return status;
     adopt_names();
     adopt_backend_states();
-    Result<Candidate> candidate = prepare(config_);
+    Result<Candidate> candidate = prepare(config_, moves_);
     if (!candidate) return candidate.error();
     return apply(std::move(*candidate));
 }
@@ -322,6 +323,12 @@ Result<api::FlowPage> Daemon::flows(const api::FlowRequest& request) {
 
 Status Daemon::reload() {
     Result<Status> status = on_loop<Status>([this] { return reload_now(); }, reload_patience);
+    return status ? *status : Status{status.error()};
+}
+
+Status Daemon::set_tier(const std::string& interface, const std::string& tier) {
+    Result<Status> status =
+        on_loop<Status>([this, interface, tier] { return set_tier_now(interface, tier); }, reload_patience);
     return status ? *status : Status{status.error()};
 }
 

@@ -20,6 +20,7 @@
 #include "control/daemon/diagnostics.h"
 #include "control/daemon/node_lock.h"
 #include "control/daemon/proxy_tier.h"
+#include "control/daemon/tier_moves.h"
 #include "control/daemon/tiers.h"
 #include "control/daemon/trace_log.h"
 #include "control/metrics/server.h"
@@ -53,6 +54,7 @@ public:
     Result<api::Report> report() override;
     Result<api::FlowPage> flows(const api::FlowRequest& request) override;
     Status reload() override;
+    Status set_tier(const std::string& interface, const std::string& tier) override;
     Status set_trace(u32 every) override;
     Result<std::vector<api::TraceReport>> trace() override;
     Status set_log_level(const std::string& level) override;
@@ -73,19 +75,22 @@ private:
     // What a configuration becomes on this machine.
     struct Candidate {
         config::Config config;
+        TierMoves moves;
         Plans plans;
         PortNumbers numbers;
         std::vector<PortSetting> ports;
         compile::Snapshot snapshot;
     };
-    Result<Candidate> prepare(config::Config config) const;
+    Result<Candidate> prepare(config::Config config, const TierMoves& moves) const;
     Status adopt_numbers();
     void adopt_names();
     void keep_names(const compile::Snapshot& snapshot) const;
     Status apply(Candidate candidate);
-    Status apply_or_restore(Candidate candidate);
+    // `check`: what has to be true afterwards, beside what the configuration requires.
+    Status apply_or_restore(Candidate candidate, const std::function<Status()>& check = {});
     Status check_unchangeable(const config::Config& next) const;
     Status reload_now();
+    Status set_tier_now(const std::string& interface, const std::string& tier);
     void take_names(const compile::Snapshot& snapshot);
     compile::Environment environment_of(const config::Config& config,
                                         const std::vector<PortSetting>& ports) const;
@@ -125,6 +130,8 @@ private:
     TraceLog trace_log_;
 
     config::Config config_;
+    std::vector<config::Interface> sections_;  // as the file has them; config_ has them as moved
+    TierMoves moves_;
     Plans plans_;
     PortNumbers numbers_;
     std::vector<PortSetting> ports_;

@@ -91,7 +91,7 @@ void Daemon::report_traffic(api::Report& report) const {
     }
     if (tiers_->pool() != nullptr || !tiers_->pool_history().empty())
         add_tier("af_xdp", tiers_->pool_history().ports(tiers_->pool()));
-    if (tiers_->dpdk().running()) add_tier("dpdk", tiers_->dpdk().ports());
+    if (tiers_->dpdk().has_run()) add_tier("dpdk", tiers_->dpdk().ports());
 }
 
 void Daemon::report_services(api::Report& report) const {

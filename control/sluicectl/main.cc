@@ -28,6 +28,7 @@ struct Options {
     u64 cursor = 0;
     std::string service, protocol, address, backend;
     std::string every;
+    std::string interface, tier;
 };
 
 int complain(const Error& error, int status) {
@@ -71,6 +72,14 @@ int trace(const Options& options) {
                    fmt::format("{{\"every\": {}}}", options.every == "off" ? "0" : options.every),
                    options.every == "off" ? "sampling is off\n"
                                           : fmt::format("one packet in {} is sampled\n", options.every));
+}
+
+int set_tier(const Options& options) {
+    const Json wish = {{"interface", options.interface}, {"tier", options.tier}};
+    return command(options, "PUT", "/v1/tier", wish.dump(),
+                   options.tier == "auto"
+                       ? fmt::format("{}: served as configured\n", options.interface)
+                       : fmt::format("{}: served by {}\n", options.interface, options.tier));
 }
 
 // Everything that the daemon would refuse before it touches anything. Port numbers are by order here.
@@ -158,6 +167,13 @@ int run(int argc, char** argv) {
         add(app, "trace", "sampled packets and their verdicts", [&] { return trace(options); });
     trace_command->add_option("--every", options.every, "sample one packet in N, or off")
         ->check(CLI::IsMember({"off"}) | CLI::Range(1U, 4294967295U));
+    CLI::App* tier = app.add_subcommand("tier", "what serves an interface")->require_subcommand(1);
+    CLI::App* tier_set = add(*tier, "set", "move an interface to another tier, its connections with it",
+                             [&] { return set_tier(options); });
+    tier_set->add_option("INTERFACE", options.interface)->required();
+    tier_set->add_option("TIER", options.tier, "xdp, af_xdp, dpdk, epoll, or auto: as configured")
+        ->required()
+        ->check(CLI::IsMember({"xdp", "af_xdp", "dpdk", "epoll", "auto"}));
     CLI::App* config =
         app.add_subcommand("config", "configuration files; needs no daemon")->require_subcommand(1);
     CLI::App* check_command =

@@ -83,6 +83,12 @@ public:
         return page;
     }
     Status reload() override { return make_error("sluice.yaml:3:4: mode: value \"nut\": expected nat"); }
+    Status set_tier(const std::string& interface, const std::string& tier) override {
+        if (interface != "eth0")
+            return make_error("interface {}: expected one of the configuration's", interface);
+        moved_to = tier;
+        return {};
+    }
     Status set_trace(u32 every) override {
         trace_every = every;
         return {};
@@ -101,6 +107,7 @@ public:
     std::string drain;
     api::FlowRequest asked;
     u32 trace_every = 0;
+    std::string moved_to;
 };
 
 class ControlApi : public testing::Test {
@@ -174,6 +181,11 @@ TEST_F(ControlApi, ChangesTraceAndLogLevelAndRefusesNonsense) {
     EXPECT_EQ(provider_.trace_every, 100U);
     EXPECT_FALSE(client_.ask("PUT", "/v1/trace", R"({"every": -1})"));
     EXPECT_FALSE(client_.ask("PUT", "/v1/trace", "nonsense"));
+    EXPECT_TRUE(client_.ask("PUT", "/v1/tier", R"({"interface": "eth0", "tier": "dpdk"})"));
+    EXPECT_EQ(provider_.moved_to, "dpdk");
+    EXPECT_FALSE(client_.ask("PUT", "/v1/tier", R"({"interface": "eth9", "tier": "dpdk"})"));
+    EXPECT_FALSE(client_.ask("PUT", "/v1/tier", R"({"interface": "eth0"})"));
+    EXPECT_FALSE(client_.ask("PUT", "/v1/tier", R"({"interface": "eth0", "tier": 3})"));
     EXPECT_TRUE(client_.ask("PUT", "/v1/log-level", R"({"level": "debug"})"));
     EXPECT_FALSE(client_.ask("PUT", "/v1/log-level", R"({"level": "loud"})"));
     const auto unknown = client_.ask("GET", "/v2/status");
