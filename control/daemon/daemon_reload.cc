@@ -127,22 +127,29 @@ Status Daemon::check_unchangeable(const config::Config& next) const {
     return {};
 }
 
+// Commands that the file leaves no place for are forgotten.
+Result<Daemon::Moved> Daemon::load_moved(const std::string& file) const {
+    Result<config::Config> config = load_configuration(file);
+    if (!config) return config.error();
+    Moved out{std::move(*config), {}, {}};
+    out.sections = out.config.interfaces;
+    for (const auto& [name, tier] : moves_) {
+        if (auto still = with_move(out.moves, out.sections, name, tier); still) out.moves = *std::move(still);
+    }
+    out.config.interfaces = moved(out.sections, out.moves);
+    return out;
+}
+
 Status Daemon::reload_now() {
     config_report_.reloads++;
     const auto attempt = [&]() -> Status {
-        Result<config::Config> config = load_configuration(options_.file);
-        if (!config) return config.error();
-        if (Status status = check_unchangeable(*config); !status) return status;
-        std::vector<config::Interface> sections = config->interfaces;
-        TierMoves moves;
-        for (const auto& [name, tier] : moves_) {
-            if (auto still = with_move(moves, sections, name, tier); still) moves = *std::move(still);
-        }
-        config->interfaces = moved(sections, moves);
-        Result<Candidate> candidate = prepare(std::move(*config), moves);
+        Result<Moved> file = load_moved(options_.file);
+        if (!file) return file.error();
+        if (Status status = check_unchangeable(file->config); !status) return status;
+        Result<Candidate> candidate = prepare(std::move(file->config), file->moves);
         if (!candidate) return candidate.error();
         Status status = apply_or_restore(std::move(*candidate));
-        if (status) sections_ = std::move(sections);
+        if (status) sections_ = std::move(file->sections);
         return status;
     };
     const Status status = attempt();

@@ -12,7 +12,7 @@
 namespace sluice::http {
 
 constexpr size_t longest_head = 8192;   // bytes of request line and header fields
-constexpr size_t longest_body = 65536;  // bytes
+constexpr size_t longest_body = 8 << 20;  // bytes
 
 struct Request {
     std::string method;
