@@ -84,9 +84,7 @@ const std::vector<Limitation>& limitations() {
         {"services[].syn_cookies", {"off"}},
         {"services[].health_check", {}},
         {"services[].limits", {}, "proxy"},
-        {"services[].proxy.transparent", {"false"}},
         {"tunnels[].type", {"ipip", "gue"}},
-        {"interception.enabled", {"false"}},
         {"qos", {}},
         {"diagnostics.enabled", {"false"}},
     };

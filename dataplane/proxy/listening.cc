@@ -28,7 +28,7 @@ ListenPoint group_point(u8 protocol, bool v4) {
         loopback.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     else
         loopback.v6.sin6_addr = in6addr_loopback;
-    return {from_socket_address(loopback), protocol, true};
+    return {from_socket_address(loopback), protocol, Arrives::by_program, false};
 }
 
 }  // namespace
@@ -44,16 +44,30 @@ Listening::Listening(const std::string& no_bpf, size_t loops) : loops_(loops), n
 }
 
 // Groups that are bound already keep their place.
-Result<std::vector<ListenPoint>> Listening::wanted_points(const Snapshot& snapshot) const {
-    if (!lookup_) return listen_points(snapshot);
+std::vector<ListenPoint> Listening::group_points(const Snapshot& snapshot) const {
     std::vector<ListenPoint> points;
     for (const ServiceSettings& service : snapshot.services) {
         const ListenPoint fresh = group_point(service.protocol, address_is_ipv4(&service.vip));
-        const auto same = [&](const ListenPoint& point) { return group_of(point) == group_of(fresh); };
+        const auto same = [&](const ListenPoint& point) {
+            return point.group() && group_of(point) == group_of(fresh);
+        };
         if (std::any_of(points.begin(), points.end(), same)) continue;
         const auto before = std::find_if(points_.begin(), points_.end(), same);
         points.push_back(before != points_.end() ? *before : fresh);
     }
+    return points;
+}
+
+Result<std::vector<ListenPoint>> Listening::wanted_points(const Snapshot& snapshot) const {
+    std::vector<ListenPoint> points;
+    if (lookup_) {
+        points = group_points(snapshot);
+    } else {
+        Result<std::vector<ListenPoint>> each = listen_points(snapshot);
+        if (!each) return each.error();
+        points = std::move(*each);
+    }
+    for (const ListenPoint& point : snapshot.interception_points) points.push_back(point);
     return points;
 }
 
@@ -63,7 +77,7 @@ Result<std::vector<SharedFd>> Listening::open_all(ListenPoint& point) const {
     for (size_t i = 0; i < loops_; ++i) {
         Result<UniqueFd> fd = open_listener(point);
         if (!fd) return fd.error();
-        if (point.group) point.at = local_endpoint(fd->get());
+        if (point.group()) point.at = local_endpoint(fd->get());
         fds.emplace_back(std::move(*fd));
     }
     return fds;
@@ -89,7 +103,7 @@ Result<Listening::Change> Listening::prepare(const Snapshot& snapshot) const {
             for (size_t i = 0; i < loops_; ++i) change.added[i].push_back({(*opened)[i], point});
             change.fds.push_back(std::move(*opened));
         }
-        if (point.group) sockets[group_of(point)] = change.fds.back().front().get();
+        if (point.group()) sockets[group_of(point)] = change.fds.back().front().get();
     }
     change.points = std::move(*points);
     if (!lookup_) return change;

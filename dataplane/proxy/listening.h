@@ -36,6 +36,7 @@ public:
     size_t sockets() const { return points_.size() * loops_; }
 
 private:
+    std::vector<ListenPoint> group_points(const Snapshot& snapshot) const;
     Result<std::vector<ListenPoint>> wanted_points(const Snapshot& snapshot) const;
     Result<std::vector<SharedFd>> open_all(ListenPoint& point) const;
     const std::vector<SharedFd>* known(const ListenPoint& point) const;

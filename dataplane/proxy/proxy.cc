@@ -77,6 +77,9 @@ Result<T> Proxy::ask(Loop& loop, std::function<T()> question) {
 Status Proxy::apply(std::shared_ptr<Snapshot> snapshot) {
     for (ServiceSettings& service : snapshot->services)
         service.label = labels_.insert(service.name).first->c_str();
+    for (auto* intercepted : {&snapshot->inbound, &snapshot->outbound}) {
+        if (*intercepted) (*intercepted)->label = labels_.insert((*intercepted)->name).first->c_str();
+    }
     Result<Listening::Change> change = listening_->prepare(*snapshot);
     if (!change) return change.error();
     for (size_t i = 0; i < loops_.size(); ++i) {
