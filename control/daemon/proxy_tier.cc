@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "control/compile/prefix.h"
 #include "dataplane/base/log.h"
@@ -142,7 +143,7 @@ Status ProxyTier::start(const config::Config& config) {
     if (config.workers.poll == config::Poll::interrupt) options.spin_ns = 0;
     options.access_log = config.log.access;
     options.access_log_json = config.log.format == "json";
-    auto started = proxy::Proxy::start(options);
+    auto started = proxy::Proxy::start(options, std::exchange(inherited_, {}));
     if (!started) return started.error();
     proxy_ = std::move(*started);
     return {};
@@ -164,6 +165,7 @@ Status ProxyTier::apply(const config::Config& config, const compile::Snapshot& s
     }
     // Without the right to change routes the addresses have to be the node's by other means.
     if (Status status = routes_->set(prefixes); !status) spdlog::warn("{}", status.error().message);
+    inherited_.clear();  // of services that are gone
     return interception_.begin(config);
 }
 
@@ -187,7 +189,17 @@ void ProxyTier::drain() {
     if (proxy_) proxy_->stop_listening();
 }
 
+std::vector<proxy::HeldPoint> ProxyTier::listeners() const {
+    return proxy_ ? proxy_->listening().held() : std::vector<proxy::HeldPoint>{};
+}
+
+void ProxyTier::leave() {
+    left_ = true;
+    drain();
+}
+
 void ProxyTier::stop() {
+    if (left_) return proxy_.reset();
     if (proxy_ || routes_) interception_.stop();
     proxy_.reset();
     services_ = 0;

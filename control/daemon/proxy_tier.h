@@ -34,6 +34,12 @@ public:
     bool done() const { return !proxy_ || proxy_->connections() == 0; }
     bool running() const { return proxy_ != nullptr; }
 
+    // A planned upgrade. The new daemon starts with the listening sockets of the old one, which afterwards
+    // leaves the node to it: open connections go on, routes and rules stay.
+    void inherit(std::vector<proxy::HeldPoint> listeners) { inherited_ = std::move(listeners); }
+    std::vector<proxy::HeldPoint> listeners() const;
+    void leave();
+
     // Ends what is open and takes routes and rules away.
     void stop();
     // What a killed daemon left of them.
@@ -51,7 +57,9 @@ private:
     std::shared_ptr<proxy::Proxy> proxy_;
     Interception interception_;
     std::optional<netlink::LocalRoutes> routes_;
+    std::vector<proxy::HeldPoint> inherited_;
     size_t services_ = 0;
+    bool left_ = false;
 };
 
 }  // namespace sluice::control

@@ -31,6 +31,12 @@ struct alignas(8) Listener {
     ListenPoint point;
 };
 
+// A point and its sockets, one per loop.
+struct HeldPoint {
+    ListenPoint point;
+    std::vector<SharedFd> fds;
+};
+
 inline constexpr u32 most_listen_points = 1024;  // of one service, without an sk_lookup program
 
 // Every address and port of the services. Fails for a VIP that is a prefix and for more ports than
