@@ -45,6 +45,8 @@ void Daemon::let_go() {
     handover_.reset();
     trace_reader_.reset();
     sweeper_.reset();
+    backend_states_.reset();
+    republish_is_due_ = false;
     tiers_.reset();
     mirror_.reset();
     loop_.reset();
