@@ -277,6 +277,7 @@ struct Interception {
     bool enabled = false;
     uint16_t inbound = 4143;
     uint16_t outbound = 4140;
+    bool transparent = false;
     Bypass bypass;
     bool operator==(const Interception&) const = default;
 };

@@ -83,9 +83,7 @@ const std::vector<Limitation>& limitations() {
         {"services[].tier", {"auto", "xdp", "af_xdp", "dpdk", "epoll"}},
         {"services[].syn_cookies", {"off"}},
         {"services[].limits", {}, "proxy"},
-        {"services[].proxy.transparent", {"false"}},
         {"tunnels[].type", {"ipip", "gue"}},
-        {"interception.enabled", {"false"}},
         {"qos", {}},
         {"diagnostics.enabled", {"false"}},
     };

@@ -92,6 +92,19 @@ void check_backends(const Service& service, Checker& check) {
     check_repeated_ports(service, check);
 }
 
+// A backend sees the client's address, so it has to be of the client's family.
+void check_transparent(const Service& service, Checker& check) {
+    if (service.mode != Mode::proxy || !service.proxy.transparent) return;
+    const Mark proxy{service.where.file, service.where.line, service.where.column,
+                     join_path(service.where.path, "proxy")};
+    if (service.protocol != Protocol::tcp) check.wrong(proxy, "transparent", "true with protocol tcp only");
+    for (const Backend& backend : service.backends) {
+        if (backend.address.is_v4() != service.vip.is_v4())
+            check.wrong(backend.where, "address",
+                        "an address of the VIP's family, as proxy.transparent is true");
+    }
+}
+
 void check_combinations(const Service& service, Checker& check) {
     if (service.hash == Hash::quic_connection_id && service.protocol != Protocol::udp) {
         check.wrong(service.where, "hash", "quic_connection_id with protocol udp only");
@@ -112,6 +125,7 @@ void check_combinations(const Service& service, Checker& check) {
     if (service.mode == Mode::proxy && service.tier && *service.tier != Tier::epoll) {
         check.wrong(service.where, "tier", "auto or epoll, as the mode is proxy");
     }
+    check_transparent(service, check);
     if (!service.health_check) return;
     const Mark health{service.where.file, service.where.line, service.where.column,
                       join_path(service.where.path, "health_check")};

@@ -19,6 +19,7 @@
 #include "control/daemon/counter_book.h"
 #include "control/daemon/diagnostics.h"
 #include "control/daemon/explainer.h"
+#include "control/daemon/handover.h"
 #include "control/daemon/node_lock.h"
 #include "control/daemon/proxy_tier.h"
 #include "control/daemon/tier_moves.h"
@@ -32,8 +33,9 @@
 namespace sluice::control {
 
 struct DaemonOptions {
-    std::string file;     // configuration
-    bool detach = false;  // on stop, take everything off the node
+    std::string file;      // configuration
+    bool detach = false;   // on stop, take everything off the node
+    bool upgrade = false;  // take the node over from the daemon that runs
     config::TierFlags flags;
 };
 
@@ -67,12 +69,21 @@ private:
     explicit Daemon(DaemonOptions options) : options_(std::move(options)), proxy_(options_.flags.ebpf) {}
 
     Status begin();
+    Status take_node();
+    Status begin_work();
     Status open_mirror();
     Status open_tiers();
     Status start_timers();
     Status serve();
     void stop();
     void drain();
+
+    // daemon_upgrade.cc
+    Status offer_handover();
+    void asked_to_hand_over();
+    bool hand_over();
+    Status finish_proxied();
+    void let_go();
     std::shared_ptr<const proxy::Proxy> running_proxy();
 
     // What a configuration becomes on this machine.
@@ -137,6 +148,9 @@ private:
 
     DaemonOptions options_;
     std::optional<NodeLock> lock_;
+    std::optional<Handover> received_;  // what the daemon before gave, until this one serves
+    std::optional<HandoverSocket> handover_;
+    UniqueFd successor_;  // asks for the node
     std::unique_ptr<EventLoop> loop_;
     std::unique_ptr<netlink::KernelMirror> mirror_;
     std::unique_ptr<Tiers> tiers_;
