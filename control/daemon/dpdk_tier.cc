@@ -81,6 +81,7 @@ Status DpdkTier::State::add_member(u32 index, u32 count, NodeTables& tables, con
     view.scratch = first_scratch + index % (FLOW_SCRATCH - first_scratch);
     EngineOptions engine;
     engine.fragments = options.fragments;
+    if (options.evaluation != nullptr) engine.evaluation = options.evaluation->connect();
     member->engine = std::make_unique<Engine>(view, member->router, engine);
     if (tables.image()) member->engine->set_image(tables.image()->data());
     if (options.settings.cores) member->core = (*options.settings.cores)[index];

@@ -11,6 +11,7 @@
 
 #include "control/api/model.h"
 #include "control/config/config.h"
+#include "control/daemon/evaluation_tier.h"
 #include "control/daemon/node_tables.h"
 #include "control/daemon/plan.h"
 #include "dataplane/io/netlink/kernel_mirror.h"
@@ -24,6 +25,7 @@ struct DpdkWorkers {
     u32 fragments = 16384;
     MapSizes sizes;
     std::map<std::string, u8> numbers;  // of ports, by interface
+    EvaluationTier* evaluation = nullptr;
 };
 
 // How many workers poll `queues` queues: as many as configured cores, else as processors but one; one at

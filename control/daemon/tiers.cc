@@ -61,12 +61,14 @@ Status Tiers::open(const config::Config& config, const Plans& plans) {
 Status Tiers::open_tables() {
     if (xdp_) {
         tables_ = NodeTables::of(*xdp_);
-        return {};
+    } else {
+        auto made = NodeTables::in_memory(sizes_);
+        if (!made) return made.error();
+        tables_ = std::move(*made);
     }
-    auto made = NodeTables::in_memory(sizes_);
-    if (!made) return made.error();
-    tables_ = std::move(*made);
-    return {};
+    struct tables view {};
+    tables_->fill(view);
+    return evaluation_.start(view);
 }
 
 void Tiers::set_devices(const config::Config& config, const Plans& plans) {
@@ -142,6 +144,7 @@ void Tiers::start_dpdk(const config::Config& config, const std::vector<PortSetti
     options.settings = config.workers;
     options.fragments = config.tables.fragments;
     options.sizes = sizes_;
+    options.evaluation = &evaluation_;
     for (const PortSetting& port : ports) {
         if (port.name == port.device) options.numbers[port.name] = port.number;
     }
@@ -250,6 +253,7 @@ void Tiers::update_workers(const config::Config& config, const Plans& plans,
     options.workers = config.workers;
     options.fragments = config.tables.fragments;
     options.sizes = sizes_;
+    options.evaluation = &evaluation_;
     start_workers(std::move(options), plans);
 }
 

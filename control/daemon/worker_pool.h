@@ -12,6 +12,7 @@
 #include "control/api/model.h"
 #include "control/config/config.h"
 #include "control/daemon/counter_book.h"
+#include "control/daemon/evaluation_tier.h"
 #include "control/daemon/placement.h"
 #include "dataplane/io/af_xdp/umem.h"
 #include "dataplane/io/host_path/host_path.h"
@@ -29,6 +30,7 @@ struct PoolOptions {
     u32 fragments = 16384;
     MapSizes sizes;
     std::map<std::string, u32> mtu;  // by device
+    EvaluationTier* evaluation = nullptr;
 };
 
 class WorkerPool {

@@ -223,6 +223,21 @@ SHARED u32 admit_new(struct pipeline* s) {
     return 0;
 }
 
+// Enters that the packet's flow is denied: until that entry's time is up its packets drop in every tier,
+// unasked. An entry that an older snapshot allowed goes. Without a free slot the next packet asks again.
+SHARED void admit_denied(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
+    struct flow_ref* ref = &s->ref;
+    if (ref->flow) flow_remove(&s->tables, ref);
+    if (!flow_claim(&s->tables, c->q.hash, c->now, ref)) return flow_forget(ref);
+    c->mode = MODE_DENIED;
+    c->backend = 0;
+    c->backend_address = c->h.destination;
+    flow_fill(s, ref->flow);
+    if (ref->flow->flags & FLOW_WIDE) flow_fill_addresses(s, ref->at->index);
+    flow_publish_unique(&s->tables, &c->q, ref, &c->other_place);
+}
+
 // The snapshot still allows the flow: it carries that snapshot's rule, and its alias is put back if it was
 // lost.
 SHARED u32 admit_again(struct pipeline* s) {

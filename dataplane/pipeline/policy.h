@@ -103,15 +103,28 @@ SHARED const struct image_rule* rule_record(const struct pipeline* s, u32 positi
                                                   sizeof(struct image_rule));
 }
 
+// What an evaluate rule says: the epoll tier's verdict, or the rule's fallback where it cannot be asked.
+SHARED u32 policy_evaluate(struct pipeline* s, const struct image_rule* rule) {
+    if (may_punt(s, PUNT_EVALUATE)) return punt(PUNT_EVALUATE);
+    u32 word = evaluation_of(&s->tables, s->context, rule);
+    if (word != VERDICT_EVALUATE) return word;
+    struct worker_counters* counters = worker_counters_of(&s->tables);
+    if (counters) counters->evaluations_unasked++;
+    return rule->flags & RULE_FALLBACK_ALLOW ? 0 : drop(REASON_EVALUATION_OVERLOAD);
+}
+
 SHARED u32 policy_apply(struct pipeline* s, const struct image_rule* rule) {
     struct pipeline_context* c = s->context;
     c->rule_flags = rule->flags;
     c->dscp = rule->dscp;
+    u32 word = rule->action == ACTION_EVALUATE ? policy_evaluate(s, rule) : 0;
+    if (verdict_of(word) == VERDICT_PUNT || verdict_of(word) == VERDICT_WAIT) return word;  // not decided
     struct pair_counters* counters = rule_counters_at(&s->tables, rule->id);
     if (counters) {
         counters->packets++;
         counters->bytes += c->length;
     }
+    if (word) return word;
     if (rule->action == ACTION_DROP) return drop(REASON_POLICY);
     if (rule->action == ACTION_REJECT) return reject(ANSWER_POLICY);
     if (rule->flags & RULE_METER) c->meter = c->rule;

@@ -52,6 +52,7 @@ enum flow_mode {
     MODE_DSR_GUE = 5,   // outer IP and UDP header (GUE variant 1: no GUE header)
     MODE_PROXY = 6,     // never a flow's: the host stack has it, and a listener of ours there
     MODE_ALIAS = 7,     // not a flow: the key of a flow's replies
+    MODE_DENIED = 8,    // not forwarded: the evaluation of its first packet said no
     MODE_MASK = 15,
     MODE_ENGINE = 128  // bit: the engine serves it, the XDP program hands it over
 };

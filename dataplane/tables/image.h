@@ -147,7 +147,7 @@ struct image_policy {
 
 enum { POLICY_SUMMARY_WORDS = 4 };
 
-enum rule_action { ACTION_ALLOW = 1, ACTION_DROP = 2, ACTION_REJECT = 3 };
+enum rule_action { ACTION_ALLOW = 1, ACTION_DROP = 2, ACTION_REJECT = 3, ACTION_EVALUATE = 4 };
 
 enum rule_flags {
     RULE_STATELESS = 1,     // stateful: false
@@ -155,7 +155,8 @@ enum rule_flags {
     RULE_METER_SOURCE = 4,  // one meter per source address
     RULE_METER_BYTES = 8,   // the rate counts bytes, else packets
     RULE_SET_DSCP = 16,
-    RULE_FIRST_ONLY = 32  // matches TCP flags: only packets that match count against the rate
+    RULE_FIRST_ONLY = 32,   // matches TCP flags: only packets that match count against the rate
+    RULE_FALLBACK_ALLOW = 64  // evaluate: allow where nobody can be asked
 };
 
 struct image_rule {

@@ -14,7 +14,7 @@ enum {
     NODE_PORTS = 64,        // logical interfaces: devices and their VLAN sub-interfaces; 0 stands for none
     NODE_SLOTS = 256,       // hash slots for (device, VLAN) -> port
     INTEREST_BITS = 65536,  // per direction
-    LAYOUT_VERSION = 3,     // of everything that outlives a daemon under bpffs
+    LAYOUT_VERSION = 4,     // of everything that outlives a daemon under bpffs
     NODE_MADE_UP = 0xe0000  // ifindexes from here on stand for ports that are no device of the kernel's
 };
 

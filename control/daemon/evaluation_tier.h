@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Evaluation on this node: the thread that decides for evaluate rules, what it is told, and what it counts.
+// Control thread only.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "control/api/model.h"
+#include "control/compile/compiler.h"
+#include "dataplane/evaluate/evaluator.h"
+
+namespace sluice::control {
+
+// What the evaluator is told, counters apart, out of a configuration and what it was compiled to.
+evaluate::Rules evaluation_rules(const config::Config& config, const compile::Identities& identities);
+
+class EvaluationTier {
+public:
+    // `tables`: with the flow table, which outlives the tier.
+    Status start(const struct tables& tables);
+
+    // Before the snapshot is in force.
+    void apply(const config::Config& config, const compile::Snapshot& snapshot);
+
+    // For a new engine; null, with a warning in the log, when there is none to be had.
+    std::shared_ptr<EvaluationLink> connect();
+
+    // Of a rule; nothing when it is no evaluate rule.
+    std::optional<api::EvaluationReport> report(const std::string& rule) const;
+    std::optional<api::EvaluatorReport> report() const;
+
+private:
+    std::unique_ptr<evaluate::Evaluator> evaluator_;
+    std::map<std::string, std::shared_ptr<evaluate::RuleCounters>> counters_;  // by rule name
+};
+
+}  // namespace sluice::control

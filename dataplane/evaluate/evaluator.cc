@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/evaluate/evaluator.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "dataplane/base/clock.h"
+#include "dataplane/base/log.h"
+
+namespace sluice::evaluate {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr u64 awake_ns = 50'000;  // how long the next question is waited for before the thread sleeps
+constexpr u64 turn_ns = 1'000'000;  // how long questions may keep the loop from its other work
+constexpr auto tidy_period = 1s;
+
+}  // namespace
+
+Result<std::unique_ptr<Evaluator>> Evaluator::start(const struct tables& view) {
+    std::unique_ptr<Evaluator> evaluator(new Evaluator(view));
+    if (Status status = evaluator->open(); !status) return status.error();
+    return evaluator;
+}
+
+Status Evaluator::open() {
+    auto loop = EventLoop::create();
+    if (!loop) return loop.error();
+    loop_ = std::move(*loop);
+    auto waker = Waker::create();
+    if (!waker) return waker.error();
+    waker_ = std::make_shared<Waker>(std::move(*waker));
+    if (auto id = loop_->watch(waker_->descriptor(), EPOLLIN, [this](std::uint32_t) { serve(); }); !id)
+        return id.error();
+    const auto tend = [this] {
+        forget_closed();
+        connections_.tidy(monotonic_ns());
+        held_.set(connections_.held());
+    };
+    if (auto id = loop_->every(tidy_period, tend); !id) return id.error();
+    waker_->about_to_sleep();
+    thread_ = std::thread([this] {
+        if (Status status = loop_->run(); !status) spdlog::error("evaluator: {}", status.error().message);
+    });
+    pthread_setname_np(thread_.native_handle(), "sluice-ev");
+    return {};
+}
+
+Evaluator::~Evaluator() {
+    if (!thread_.joinable()) return;
+    loop_->stop();
+    thread_.join();
+}
+
+Result<std::shared_ptr<EvaluationLink>> Evaluator::connect() {
+    auto waker = Waker::create();
+    if (!waker) return waker.error();
+    auto link = std::make_shared<EvaluationLink>(waker_, std::move(*waker));
+    loop_->post([this, link] {
+        links_.push_back(link);
+        serve();
+    });
+    return link;
+}
+
+void Evaluator::forget_closed() {
+    std::erase_if(links_, [](const auto& link) { return link.use_count() == 1; });
+}
+
+void Evaluator::set_rules(std::shared_ptr<const Rules> rules) {
+    loop_->post([this, rules = std::move(rules)] { rules_ = rules; });
+}
+
+// While questions keep coming the thread stays awake for the next one, which saves both sides a system call.
+void Evaluator::serve() {
+    wakes_.add(1);
+    waker_->awake();
+    const u64 started = monotonic_ns();
+    u64 last = started;
+    for (u64 now = started; now - last < awake_ns && now - started < turn_ns; now = monotonic_ns()) {
+        if (drain()) last = now;
+    }
+    waker_->about_to_sleep();
+    drain();
+}
+
+bool Evaluator::drain() {
+    bool any = false;
+    for (const auto& link : links_) any |= drain(*link);
+    return any;
+}
+
+bool Evaluator::drain(EvaluationLink& link) {
+    bool any = false;
+    waiting_.set(link.questions.size());
+    while (const EvaluationQuestion* const question = link.questions.front()) {
+        take(link, *question);
+        link.questions.pop();
+        any = true;
+    }
+    if (any) link.to_worker.wake();
+    return any;
+}
+
+void Evaluator::take(EvaluationLink& link, const EvaluationQuestion& question) {
+    questions_.add(1);
+    const bool there = question.rule < rules_->size() && (*rules_)[question.rule].has_value();
+    const Rule* const rule = there ? &*(*rules_)[question.rule] : nullptr;
+    settle(link, question, rule, rule != nullptr ? judge(*rule, question) : Outcome::unknown_rule);
+}
+
+Outcome Evaluator::judge(const Rule& rule, const EvaluationQuestion& question) {
+    if (rule.schedule && !rule.schedule->is_open(static_cast<int64_t>(wall_ns() / 1'000'000'000)))
+        return Outcome::schedule;
+    if (rule.max_connections_per_source != 0 &&
+        !connections_.admit(question.rule, question.flow, rule.max_connections_per_source, monotonic_ns()))
+        return Outcome::connections;
+    return within_quota(rule, question) ? Outcome::allowed : Outcome::new_connections;
+}
+
+// As the packet tiers' meters (generic cell rate algorithm), with one second's worth at once.
+bool Evaluator::within_quota(const Rule& rule, const EvaluationQuestion& question) {
+    if (rule.new_connections <= 0 || question.known) return true;
+    const u64 now = monotonic_ns();
+    const u64 cost = static_cast<u64>(std::llround(1e9 / rule.new_connections));
+    u64& time = quotas_[question.rule];
+    const u64 next = std::max(time, now) + cost;
+    if (next - now > std::max<u64>(1'000'000'000, cost)) return false;
+    time = next;
+    return true;
+}
+
+void Evaluator::settle(EvaluationLink& link, const EvaluationQuestion& question, const Rule* rule,
+                       Outcome outcome) {
+    const u32 word = is_allowed(outcome) ? 0 : drop(REASON_EVALUATION);
+    if (rule != nullptr) rule->counters->by_outcome[static_cast<size_t>(outcome)].add(1);
+    if (question.ticket == 0) {
+        if (word != 0) revoke(question.flow);
+        return;
+    }
+    if (!link.answers.push({question.ticket, word})) answers_lost_.add(1);
+    if (rule != nullptr) rule->counters->latency.add(monotonic_ns() - question.arrived_ns);
+}
+
+// Ends a flow that was allowed; its next packet is a new one, and denied.
+void Evaluator::revoke(const flow_query& flow) {
+    flow_place place{};
+    flow_ref ref{nullptr, &place};
+    if (flow_find(&view_, &flow, &ref) && (ref.flow->mode & MODE_MASK) != MODE_ALIAS)
+        flow_remove(&view_, &ref);
+}
+
+EvaluatorStatistics Evaluator::statistics() const {
+    return {questions_.get(), answers_lost_.get(), waiting_.get(), held_.get(), wakes_.get()};
+}
+
+}  // namespace sluice::evaluate

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The thread that decides what a header cannot: whether the conditions of an evaluate rule hold for a new
+// connection. Engines ask through their links; verdicts go back the same way, and the engine enters them in
+// the flow table.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "dataplane/base/event_loop.h"
+#include "dataplane/evaluate/connections.h"
+#include "dataplane/evaluate/rules.h"
+#include "dataplane/worker/evaluation_link.h"
+
+namespace sluice::evaluate {
+
+struct EvaluatorStatistics {
+    u64 questions = 0;
+    u64 answers_lost = 0;  // an engine that did not take them any more
+    u64 waiting = 0;       // asked and not read yet; not a sum
+    u64 connections = 0;   // held by sources, as far as known; not a sum
+    u64 wakes = 0;         // from sleep
+};
+
+class Evaluator {
+public:
+    // `view`: the flow table. What it points at outlives the object.
+    static Result<std::unique_ptr<Evaluator>> start(const struct tables& view);
+    ~Evaluator();
+    Evaluator(const Evaluator&) = delete;
+    Evaluator& operator=(const Evaluator&) = delete;
+
+    // A link for one engine, served from now on, until the engine's side lets go of it.
+    Result<std::shared_ptr<EvaluationLink>> connect();
+
+    // In force for questions that are read from now on.
+    void set_rules(std::shared_ptr<const Rules> rules);
+
+    EvaluatorStatistics statistics() const;
+
+private:
+    explicit Evaluator(const struct tables& view) : view_(view), connections_(view) {}
+
+    Status open();
+    void serve();
+    bool drain();
+    bool drain(EvaluationLink& link);
+    void forget_closed();
+    void take(EvaluationLink& link, const EvaluationQuestion& question);
+    Outcome judge(const Rule& rule, const EvaluationQuestion& question);
+    bool within_quota(const Rule& rule, const EvaluationQuestion& question);
+    void settle(EvaluationLink& link, const EvaluationQuestion& question, const Rule* rule, Outcome outcome);
+    void revoke(const flow_query& flow);
+
+    struct tables view_;
+    std::unique_ptr<EventLoop> loop_;
+    std::shared_ptr<Waker> waker_;
+    std::shared_ptr<const Rules> rules_ = std::make_shared<Rules>();
+    std::vector<std::shared_ptr<EvaluationLink>> links_;
+    Connections connections_;
+    std::unordered_map<u16, u64> quotas_;  // by rule id: when the next one is due, ns (generic cell rate algorithm)
+    Counter questions_, answers_lost_, wakes_, waiting_, held_;
+    std::thread thread_;  // last: it uses the others
+};
+
+}  // namespace sluice::evaluate
