@@ -44,6 +44,9 @@ Json dpdk_json(const DpdkReport& port) {
             {"rx_queues", port.rx_queues},
             {"tx_queues", port.tx_queues},
             {"symmetric_rss", port.symmetric_rss},
+            {"memory_percent", port.memory_percent},
+            {"pages", port.pages},
+            {"elsewhere", port.elsewhere},
             {"link", {{"up", port.link.up}, {"mbps", port.link.mbps}}},
             {"received", s.received},
             {"sent", s.sent},
@@ -148,6 +151,7 @@ Json workers_json(const Report& report) {
     Json workers = Json::array();
     for (const WorkerReport& worker : report.workers) {
         workers.push_back({{"id", worker.id},
+                           {"thread", worker.thread},
                            {"core", worker.core ? Json(*worker.core) : Json(nullptr)},
                            {"node", worker.node},
                            {"memory_node", worker.memory_node ? Json(*worker.memory_node) : Json(nullptr)},
@@ -161,6 +165,7 @@ Json workers_json(const Report& report) {
                            {"sleeps", worker.sleeps},
                            {"transmit_refused", worker.transmit_refused},
                            {"host_path_refused", worker.host_path_refused},
+                           {"sent_elsewhere", worker.sent_elsewhere},
                            {"buffers", buffers_json(worker.buffers)}});
     }
     return workers;

@@ -44,7 +44,10 @@ struct DpdkReport {
     DpdkDeviceStatistics statistics;
     DpdkPortStatistics ports;                           // over all workers
     std::vector<std::pair<std::string, u64>> extended;  // the driver's own, by its names
-    std::string host_path;                              // name of the exception device; empty: none
+    std::vector<u32> memory_percent;  // of its buffers on each node, measured; empty: not known
+    std::string pages;                // that they lie on: huge, normal
+    std::string elsewhere;            // why not where they were wished; empty: they are, or may lie anywhere
+    std::string host_path;            // name of the exception device; empty: none
     u64 host_delivered = 0;
     u64 host_refused = 0;
 };
@@ -90,6 +93,7 @@ struct ServiceReport {
 
 struct WorkerReport {
     u32 id = 0;
+    std::string thread;  // its name
     std::optional<u32> core;
     u32 node = 0;                     // of its core
     std::optional<u32> memory_node;   // that its memory was asked from; empty: not bound
@@ -103,6 +107,7 @@ struct WorkerReport {
     u64 frames = 0;
     u64 transmit_refused = 0;            // frames that no ring took
     u64 host_path_refused = 0;           // frames for the host that it did not take
+    u64 sent_elsewhere = 0;              // frames that left by an interface of another tier
     std::optional<FrameCensus> buffers;  // of an AF_XDP worker
 };
 

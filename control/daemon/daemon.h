@@ -57,7 +57,7 @@ public:
     Status set_log_level(const std::string& level) override;
 
 private:
-    explicit Daemon(DaemonOptions options) : options_(std::move(options)) {}
+    explicit Daemon(DaemonOptions options) : options_(std::move(options)), proxy_(options_.flags.ebpf) {}
 
     Status begin();
     Status open_mirror();

@@ -164,10 +164,17 @@ api::Report Daemon::report_now() {
     for (const api::WorkerReport& each :
          tiers_->dpdk().worker_reports(static_cast<u32>(report.workers.size())))
         report.workers.push_back(each);
-    if (tiers_->pool() != nullptr) {
-        const Placement& placement = tiers_->pool()->placement();
-        report.placement = {placement.plan.numa, placement.plan.numa_reason, placement.lines()};
-    }
+    const auto add_placement = [&](const Placement& placement) {
+        report.placement.numa = placement.plan.numa;
+        report.placement.reason = placement.plan.numa_reason;
+        for (const std::string& line : placement.lines()) {
+            const auto& told = report.placement.lines;
+            if (std::find(told.begin(), told.end(), line) == told.end())
+                report.placement.lines.push_back(line);
+        }
+    };
+    if (tiers_->pool() != nullptr) add_placement(tiers_->pool()->placement());
+    if (const Placement* dpdk = tiers_->dpdk().placement()) add_placement(*dpdk);
     report.no_workers = report.workers.empty() ? tiers_->no_workers() : "";
     const netlink::MirrorCounters& kernel = mirror_->counters();
     report.proxy = proxy_.report();

@@ -14,7 +14,7 @@ struct DpdkTier::State {
     std::map<std::string, std::string> refused;
 };
 
-DpdkTier::DpdkTier(netlink::KernelMirror&) : state_(std::make_unique<State>()) {}
+DpdkTier::DpdkTier(netlink::KernelMirror&, const NodePlacement&) : state_(std::make_unique<State>()) {}
 DpdkTier::~DpdkTier() = default;
 
 void DpdkTier::set_devices(const config::Config&, const Plans& plans) {
@@ -51,5 +51,6 @@ std::vector<worker_counters> DpdkTier::counters() const { return {}; }
 std::vector<api::WorkerReport> DpdkTier::worker_reports(u32) const { return {}; }
 std::optional<api::DpdkReport> DpdkTier::device_report(const std::string&) const { return std::nullopt; }
 bool DpdkTier::running() const { return false; }
+const Placement* DpdkTier::placement() const { return nullptr; }
 
 }  // namespace sluice::control

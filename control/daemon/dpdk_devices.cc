@@ -17,16 +17,17 @@ constexpr const char* af_xdp_driver = "net_af_xdp";
 
 bool is_af_xdp(const std::string& device) { return device.starts_with(af_xdp_driver); }
 
-DpdkDeviceOptions options_of(const config::Interface& interface, const config::Workers& workers) {
-    DpdkDeviceOptions options;
-    options.interface = interface.name;
-    options.device = interface.dpdk->device;
-    options.rx_queues = static_cast<u16>(interface.queues.value_or(interface.dpdk->rx_queues));
-    options.rx_descriptors = static_cast<u16>(interface.dpdk->rx_descriptors);
-    options.workers = static_cast<u16>(wished_workers(workers, usable_processors()));
-    options.promiscuous = interface.promiscuous;
-    if (interface.mtu) options.mtu = static_cast<u16>(*interface.mtu);
-    return options;
+u32 queues_of(const config::Interface& interface) {
+    return interface.queues.value_or(interface.dpdk->rx_queues);
+}
+
+// The kernel's interface that a virtual device stands on ("net_af_xdp0,iface=eth1"); empty: on none.
+std::string kernel_interface_of(const std::string& device) {
+    constexpr std::string_view key = ",iface=";
+    const size_t at = device.find(key);
+    if (at == std::string::npos || device.starts_with("net_tap")) return "";
+    const size_t begin = at + key.size();
+    return device.substr(begin, device.find(',', begin) - begin);
 }
 
 DpdkWish wish_of(const config::Interface& interface) {
@@ -35,13 +36,53 @@ DpdkWish wish_of(const config::Interface& interface) {
 
 }  // namespace
 
+std::optional<u32> DpdkTier::State::node_of(const config::Interface& interface) const {
+    const std::string& device = interface.dpdk->device;
+    const std::string below = kernel_interface_of(device);
+    if (!below.empty()) return node_placement.node_of(below);
+    if (!DpdkDevice::is_pci(device)) return std::nullopt;
+    const std::string address = device.substr(0, device.find(','));
+    const bool short_form = std::count(address.begin(), address.end(), ':') == 1;
+    return node_placement.node_of_pci(short_form ? "0000:" + address : address);
+}
+
+// By what the configuration says of the devices, which are not open yet.
+Placement DpdkTier::State::expected_placement(const config::Config& config, const Plans& plans) const {
+    std::vector<PlacedPort> ports;
+    for (const config::Interface& interface : config.interfaces) {
+        const auto plan = plans.find(interface.name);
+        if (interface.dpdk && plan != plans.end() && plan->second.dpdk)
+            ports.push_back({interface.name, node_of(interface), queues_of(interface)});
+    }
+    return node_placement.for_receivers(config.workers, std::move(ports));
+}
+
+// Its buffers lie on its own node, where it has one, else on that of the worker of its first queue.
+DpdkDeviceOptions DpdkTier::State::options_of(const config::Interface& interface,
+                                              const Placement& expected) const {
+    DpdkDeviceOptions options;
+    options.interface = interface.name;
+    options.device = interface.dpdk->device;
+    options.rx_queues = static_cast<u16>(queues_of(interface));
+    options.rx_descriptors = static_cast<u16>(interface.dpdk->rx_descriptors);
+    options.workers = static_cast<u16>(expected.plan.workers.size());
+    options.promiscuous = interface.promiscuous;
+    if (interface.mtu) options.mtu = static_cast<u16>(*interface.mtu);
+    const u32 worker = expected.worker_of(interface.name, 0);
+    if (expected.plan.numa) options.memory_node = node_of(interface);
+    if (!options.memory_node && worker < expected.plan.workers.size())
+        options.memory_node = expected.plan.workers[worker].memory_node;
+    return options;
+}
+
 // With room for all that is configured: without huge pages it cannot grow later.
-Status DpdkTier::State::start_eal(const config::Config& config, const Plans& plans) {
+Status DpdkTier::State::start_eal(const config::Config& config, const Plans& plans,
+                                  const Placement& expected) {
     EalOptions options;
     for (const config::Interface& interface : config.interfaces) {
         const auto plan = plans.find(interface.name);
         if (plan != plans.end() && plan->second.dpdk)
-            options.memory += DpdkDevice::memory(options_of(interface, config.workers));
+            options.memory += DpdkDevice::memory(options_of(interface, expected));
     }
     const bool first = !Eal::running();
     Status status = Eal::start(options);
@@ -82,11 +123,12 @@ void DpdkTier::State::open_host_path(OpenDpdkDevice& device, const config::Inter
     }
 }
 
-OpenDpdkDevice DpdkTier::State::open(const config::Interface& interface, const config::Workers& workers,
+OpenDpdkDevice DpdkTier::State::open(const config::Interface& interface, const Placement& expected,
                                      u32 made_up) {
     OpenDpdkDevice device;
     device.wish = wish_of(interface);
-    DpdkDeviceOptions options = options_of(interface, workers);
+    device.node = node_of(interface);
+    DpdkDeviceOptions options = options_of(interface, expected);
     const netlink::Link* link = mirror.view().link(interface.name);
     device.kernel_device = link != nullptr;
     options.ifindex = link != nullptr ? link->ifindex : made_up;
@@ -105,6 +147,7 @@ OpenDpdkDevice DpdkTier::State::open(const config::Interface& interface, const c
                  port.symmetric_rss()   ? "symmetric RSS"
                  : port.rx_queues() > 1 ? "no RSS that we can key: flows are found across workers"
                                         : "one queue");
+    if (!port.elsewhere().empty()) spdlog::warn("interface {}: {}", interface.name, port.elsewhere());
     return device;
 }
 
@@ -137,10 +180,11 @@ void DpdkTier::set_devices(const config::Config& config, const Plans& plans) {
     std::erase_if(s.devices,
                   [&](const auto& each) { return !wanted(each.first) || changed.contains(each.first); });
     if (changed.empty()) return;
-    const Status eal = s.start_eal(config, plans);
+    const Placement expected = s.expected_placement(config, plans);
+    const Status eal = s.start_eal(config, plans, expected);
     for (const auto& [name, interface] : changed) {
         if (eal) {
-            s.devices[name] = s.open(*interface, config.workers, s.made_up());
+            s.devices[name] = s.open(*interface, expected, s.made_up());
             if (!s.devices[name].device) spdlog::warn("{}", s.devices[name].refusal);
         } else {
             OpenDpdkDevice refused;
@@ -188,7 +232,7 @@ bool DpdkTier::tend(const config::Config& config, const Plans& plans) {
         const auto known = s.devices.find(interface.name);
         if (known == s.devices.end() || known->second.device || plans.at(interface.name).program()) continue;
         const Eal::Quiet quiet;
-        OpenDpdkDevice again = s.open(interface, config.workers, s.made_up());
+        OpenDpdkDevice again = s.open(interface, s.expected_placement(config, plans), s.made_up());
         if (!again.device) continue;
         stop_workers();
         known->second = std::move(again);

@@ -4,8 +4,30 @@
 #include "control/daemon/counter_sums.h"
 #include "control/daemon/dpdk_state.h"
 #include "dataplane/io/dpdk/eal.h"
+#include "dataplane/placement/memory_scope.h"
 
 namespace sluice::control {
+
+namespace {
+
+// Where a device's buffers came to lie, in hundredths by node; empty: the kernel does not tell.
+std::vector<u32> percent_by_node(const DpdkDevice& device) {
+    std::vector<u64> pages;
+    u64 all = 0;
+    for (const auto& area : device.buffer_areas()) {
+        const std::vector<u64> here = pages_by_node(area.data(), area.size());
+        pages.resize(std::max(pages.size(), here.size()));
+        for (size_t node = 0; node < here.size(); ++node) {
+            pages[node] += here[node];
+            all += here[node];
+        }
+    }
+    std::vector<u32> percent;
+    for (const u64 count : pages) percent.push_back(all == 0 ? 0 : static_cast<u32>(count * 100 / all));
+    return percent;
+}
+
+}  // namespace
 
 bool DpdkTier::serves(const std::string& interface) const {
     const auto at = state_->devices.find(interface);
@@ -47,6 +69,8 @@ std::vector<netlink::Link> DpdkTier::links() const {
 
 bool DpdkTier::running() const { return !state_->members.empty(); }
 
+const Placement* DpdkTier::placement() const { return running() ? &state_->placement : nullptr; }
+
 std::vector<port_counters> DpdkTier::ports() const {
     std::vector<port_counters> sum = state_->past_ports;
     for (const auto& member : state_->members) control::add_ports(sum, member->counters.ports());
@@ -75,7 +99,11 @@ std::vector<api::WorkerReport> DpdkTier::worker_reports(u32 first) const {
         const WorkerStatistics s = member->worker->statistics();
         api::WorkerReport report;
         report.id = first + static_cast<u32>(reports.size());
-        report.core = member->core;
+        report.thread = fmt::format("sluice-d{}", reports.size());
+        report.core = member->place.core;
+        report.node = member->place.node;
+        report.memory_node = member->place.memory_node;
+        report.placement = member->place.reason;
         report.busy_ns = s.busy_ns;
         report.idle_ns = s.total_ns > s.busy_ns ? s.total_ns - s.busy_ns : 0;
         report.sleeps = s.sleeps;
@@ -101,6 +129,9 @@ std::optional<api::DpdkReport> DpdkTier::device_report(const std::string& interf
     report.link = each.device->link();
     report.statistics = each.device->statistics();
     report.extended = each.device->extended_statistics();
+    report.memory_percent = percent_by_node(*each.device);
+    report.pages = Eal::shortcoming().empty() ? "huge" : "normal";
+    report.elsewhere = each.device->elsewhere();
     report.host_path = each.host ? each.host->name() : "";
     report.host_delivered = each.host ? each.host->delivered() : 0;
     report.host_refused = each.host ? each.host->refused() : 0;

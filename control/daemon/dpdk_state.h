@@ -30,7 +30,7 @@ struct DpdkMember {
     std::vector<std::unique_ptr<DpdkPort>> ports;
     std::unique_ptr<Engine> engine;
     std::unique_ptr<Worker<DpdkPort>> worker;  // last: its thread uses the others
-    std::optional<u32> core;
+    WorkerPlacement place;
 };
 
 struct OpenDpdkDevice {
@@ -40,28 +40,33 @@ struct OpenDpdkDevice {
     std::unique_ptr<HostPath> host;      // null: not wished for, or refused
     std::string host_refusal;
     std::string refusal;
+    std::optional<u32> node;     // that it is on
     bool kernel_device = false;  // the interface is the kernel's as well
 };
 
-// Processors that this process may use, one at least; and how many workers that makes.
-u32 usable_processors();
-u32 wished_workers(const config::Workers& workers, u32 processors);
-
 struct DpdkTier::State {
-    explicit State(netlink::KernelMirror& kernel) : mirror(kernel) {}
+    State(netlink::KernelMirror& kernel, const NodePlacement& node) : mirror(kernel), node_placement(node) {}
 
-    OpenDpdkDevice open(const config::Interface& interface, const config::Workers& workers, u32 made_up);
+    // `expected`: who would run where, as far as that is known before the devices are there.
+    OpenDpdkDevice open(const config::Interface& interface, const Placement& expected, u32 made_up);
+    DpdkDeviceOptions options_of(const config::Interface& interface, const Placement& expected) const;
+    Placement expected_placement(const config::Config& config, const Plans& plans) const;
+    std::optional<u32> node_of(const config::Interface& interface) const;
     Status open_device(OpenDpdkDevice& device, DpdkDeviceOptions options);
     void open_host_path(OpenDpdkDevice& device, const config::Interface& interface);
-    Status start_eal(const config::Config& config, const Plans& plans);
-    Status add_member(u32 index, u32 count, NodeTables& tables, const DpdkWorkers& options);
-    void add_ports(DpdkMember& member, u32 index, u32 count, const DpdkWorkers& options);
+    Status start_eal(const config::Config& config, const Plans& plans, const Placement& expected);
+    void place_workers(const DpdkWorkers& options);
+    Status add_member(u32 index, NodeTables& tables, const DpdkWorkers& options);
+    void add_ports(DpdkMember& member, u32 index, const DpdkWorkers& options);
+    u32 rank_of(const std::string& device, u32 worker) const;
     void keep_counters();
     u32 made_up() const;  // an ifindex for a port that is no kernel device
     void wait_for_workers() const;
     void reconnect();
 
     netlink::KernelMirror& mirror;
+    const NodePlacement& node_placement;
+    Placement placement;                            // of `members`
     std::map<std::string, OpenDpdkDevice> devices;  // by interface
     std::vector<std::unique_ptr<DpdkMember>> members;
     HostBridge bridge;

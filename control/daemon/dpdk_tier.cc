@@ -3,14 +3,13 @@
 // The part of the DPDK tier that runs workers.
 #include "control/daemon/dpdk_tier.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <thread>
 
 #include "control/daemon/counter_sums.h"
 #include "control/daemon/dpdk_state.h"
 #include "dataplane/base/log.h"
+#include "dataplane/placement/memory_scope.h"
 
 namespace sluice::control {
 
@@ -30,40 +29,23 @@ Polling polling_of(config::Poll poll) {
 
 }  // namespace
 
-u32 usable_processors() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return std::max(1U, std::thread::hardware_concurrency());
-    return static_cast<u32>(CPU_COUNT(&set));
-}
-
-u32 wished_workers(const config::Workers& workers, u32 processors) {
-    return workers.cores ? static_cast<u32>(workers.cores->size()) : std::max(2U, processors) - 1;
-}
-
-u32 dpdk_worker_count(const config::Workers& workers, u32 queues, u32 processors) {
-    return std::clamp(wished_workers(workers, processors), 1U, std::max(queues, 1U));
-}
-
-DpdkTier::DpdkTier(netlink::KernelMirror& mirror) : state_(std::make_unique<State>(mirror)) {}
+DpdkTier::DpdkTier(netlink::KernelMirror& mirror, const NodePlacement& placement)
+    : state_(std::make_unique<State>(mirror, placement)) {}
 
 DpdkTier::~DpdkTier() { stop_workers(); }
 
-// Receive queues go round the workers, over all devices; the n-th worker sends on transmit queue n where a
-// device has so many, else by its inlet.
-void DpdkTier::State::add_ports(DpdkMember& member, u32 index, u32 count, const DpdkWorkers& options) {
-    u32 next = 0;
+// The planner deals the receive queues; a worker sends on the transmit queue of its rank where the device has
+// so many, else by the device's inlet.
+void DpdkTier::State::add_ports(DpdkMember& member, u32 index, const DpdkWorkers& options) {
     for (const auto& [name, each] : devices) {
         if (!each.device) continue;
-        const u32 first = next;
         std::vector<u16> queues;
-        for (u16 queue = 0; queue < each.device->rx_queues(); ++queue, ++next) {
-            if (next % count == index) queues.push_back(queue);
+        for (u16 queue = 0; queue < each.device->rx_queues(); ++queue) {
+            if (placement.worker_of(name, queue) == index) queues.push_back(queue);
         }
-        // The worker of its first queue owns transmit queue 0, so that a device of one queue has one worker.
-        const u32 turn = (index + count - first % count) % count;
-        const bool own = turn < each.device->tx_queues();
-        const std::optional<u16> transmit = own ? std::optional<u16>(static_cast<u16>(turn)) : std::nullopt;
+        const u32 rank = rank_of(name, index);
+        const bool own = rank < each.device->tx_queues();
+        const std::optional<u16> transmit = own ? std::optional<u16>(static_cast<u16>(rank)) : std::nullopt;
         auto port = std::make_unique<DpdkPort>(*each.device, std::move(queues), transmit);
         const auto number = options.numbers.find(name);
         if (number != options.numbers.end()) member.worker->add_port(*port, number->second, each.host.get());
@@ -71,7 +53,28 @@ void DpdkTier::State::add_ports(DpdkMember& member, u32 index, u32 count, const 
     }
 }
 
-Status DpdkTier::State::add_member(u32 index, u32 count, NodeTables& tables, const DpdkWorkers& options) {
+// Those that receive on a device come first, so that one of a single queue is a single worker's.
+u32 DpdkTier::State::rank_of(const std::string& device, u32 worker) const {
+    const auto receives = [&](u32 index) {
+        const auto& queues = placement.plan.workers[index].queues;
+        return std::any_of(queues.begin(), queues.end(), [&](const QueueOfPort& each) {
+            return placement.ports[each.port].name == device;
+        });
+    };
+    u32 rank = 0;
+    for (u32 other = 0; other < placement.plan.workers.size(); ++other) {
+        if (receives(other) ? !receives(worker) || other < worker : !receives(worker) && other < worker)
+            ++rank;
+    }
+    return rank;
+}
+
+// What this worker alone uses is made, and therefore lies, on its node.
+Status DpdkTier::State::add_member(u32 index, NodeTables& tables, const DpdkWorkers& options) {
+    const WorkerPlacement& place = placement.plan.workers[index];
+    const MemoryScope scope(place.memory_node ? std::vector{*place.memory_node} : std::vector<u32>{});
+    if (!scope.refusal().empty())
+        spdlog::warn("dpdk worker {}: its memory is not bound: {}", index, scope.refusal());
     auto counters = WorkerCounters::create(options.sizes.backends, options.sizes.rules);
     if (!counters) return counters.error();
     auto member = std::make_unique<DpdkMember>(std::move(*counters), tables.node(), mirror);
@@ -84,35 +87,44 @@ Status DpdkTier::State::add_member(u32 index, u32 count, NodeTables& tables, con
     if (options.evaluation != nullptr) engine.evaluation = options.evaluation->connect();
     member->engine = std::make_unique<Engine>(view, member->router, engine);
     if (tables.image()) member->engine->set_image(tables.image()->data());
-    if (options.settings.cores) member->core = (*options.settings.cores)[index];
+    member->place = place;
     WorkerOptions worker;
     worker.name = fmt::format("sluice-d{}", index);
-    worker.core = member->core;
+    worker.core = place.core;
     worker.polling = polling_of(options.settings.poll);
     worker.batch = options.settings.batch;
     member->worker =
         std::make_unique<Worker<DpdkPort>>(*member->engine, tables.node(), view.port_counters, worker);
-    add_ports(*member, index, count, options);
+    add_ports(*member, index, options);
     members.push_back(std::move(member));
     return {};
+}
+
+void DpdkTier::State::place_workers(const DpdkWorkers& options) {
+    std::vector<PlacedPort> ports;
+    for (const auto& [name, each] : devices) {
+        if (each.device) ports.push_back({name, each.node, each.device->rx_queues()});
+    }
+    placement = node_placement.for_receivers(options.settings, std::move(ports), options.taken);
+    placement.title = "dpdk worker";
+    for (const std::string& line : placement.lines()) spdlog::info("placement: {}", line);
 }
 
 Status DpdkTier::start_workers(NodeTables& tables, const DpdkWorkers& options) {
     State& s = *state_;
     if (!s.members.empty()) return {};
-    u32 queues = 0;
+    bool any = false;
     std::vector<HostBridge::Span> spans;
     for (const auto& [name, each] : s.devices) {
         if (!each.device) continue;
-        queues += each.device->rx_queues();
+        any = true;
         if (each.host && !each.kernel_device) spans.push_back({each.host.get(), each.device.get()});
     }
-    if (queues == 0) return {};
-    const u32 count = dpdk_worker_count(options.settings, queues, usable_processors());
-    if (queues > count)
-        spdlog::info("dpdk: {} receive queues for {} workers: some poll several", queues, count);
+    if (!any) return {};
+    s.place_workers(options);
     Status status;
-    for (u32 i = 0; status && i < count; ++i) status = s.add_member(i, count, tables, options);
+    for (u32 i = 0; status && i < s.placement.plan.workers.size(); ++i)
+        status = s.add_member(i, tables, options);
     for (const auto& member : s.members) {
         if (status) status = member->worker->start();
     }

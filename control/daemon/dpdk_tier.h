@@ -13,6 +13,7 @@
 #include "control/config/config.h"
 #include "control/daemon/evaluation_tier.h"
 #include "control/daemon/node_tables.h"
+#include "control/daemon/placement.h"
 #include "control/daemon/plan.h"
 #include "dataplane/io/netlink/kernel_mirror.h"
 
@@ -26,15 +27,13 @@ struct DpdkWorkers {
     MapSizes sizes;
     std::map<std::string, u8> numbers;  // of ports, by interface
     EvaluationTier* evaluation = nullptr;
+    std::vector<u32> taken;             // cores of the AF_XDP workers
 };
-
-// How many workers poll `queues` queues: as many as configured cores, else as processors but one; one at
-// least, and no more than queues.
-u32 dpdk_worker_count(const config::Workers& workers, u32 queues, u32 processors);
 
 class DpdkTier {
 public:
-    explicit DpdkTier(netlink::KernelMirror& mirror);
+    // Both outlive it.
+    DpdkTier(netlink::KernelMirror& mirror, const NodePlacement& placement);
     ~DpdkTier();
     DpdkTier(const DpdkTier&) = delete;
     DpdkTier& operator=(const DpdkTier&) = delete;
@@ -76,8 +75,9 @@ public:
     std::optional<api::DpdkReport> device_report(const std::string& interface) const;
     api::TierReport tier_report(const std::string& interface) const;
 
-    // For reports: whether any worker runs.
+    // For reports: whether any worker runs, and who runs where; null: none does.
     bool running() const;
+    const Placement* placement() const;
 
 private:
     struct State;

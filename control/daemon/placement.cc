@@ -29,6 +29,14 @@ u32 Placement::worker_of(const std::string& device, u32 queue) const {
     return std::numeric_limits<u32>::max();
 }
 
+std::vector<u32> Placement::cores() const {
+    std::vector<u32> all;
+    for (const WorkerPlacement& worker : plan.workers) {
+        if (worker.core) all.push_back(*worker.core);
+    }
+    return all;
+}
+
 std::optional<u32> NodePlacement::node_of(const std::string& device) const {
     return pci_node(netlink::bus_address(device), files_);
 }
@@ -52,9 +60,10 @@ Placement NodePlacement::make(const config::Workers& workers, PlacementRequest r
     return placement;
 }
 
-Placement NodePlacement::for_sockets(const config::Workers& workers,
-                                     const std::vector<XskQueue>& queues) const {
+Placement NodePlacement::for_sockets(const config::Workers& workers, const std::vector<XskQueue>& queues,
+                                     const std::vector<u32>& taken) const {
     PlacementRequest request;
+    request.taken = taken;
     request.every_worker_on_every_port = true;
     for (const XskQueue& queue : queues) {
         auto at = std::find_if(request.ports.begin(), request.ports.end(),
@@ -66,8 +75,10 @@ Placement NodePlacement::for_sockets(const config::Workers& workers,
     return make(workers, std::move(request));
 }
 
-Placement NodePlacement::for_receivers(const config::Workers& workers, std::vector<PlacedPort> ports) const {
+Placement NodePlacement::for_receivers(const config::Workers& workers, std::vector<PlacedPort> ports,
+                                       const std::vector<u32>& taken) const {
     PlacementRequest request;
+    request.taken = taken;
     request.ports = std::move(ports);
     return make(workers, std::move(request));
 }

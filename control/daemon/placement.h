@@ -21,7 +21,10 @@ struct Placement {
     std::vector<PlacedPort> ports;
     PlacementPlan plan;
 
-    std::vector<std::string> lines() const { return plan.lines(ports); }
+    std::string title = "worker";  // what its workers are called
+
+    std::vector<std::string> lines() const { return plan.lines(ports, title); }
+    std::vector<u32> cores() const;  // that workers are pinned to
     // Worker of a queue of a device, by name.
     u32 worker_of(const std::string& device, u32 queue) const;
 };
@@ -32,11 +35,13 @@ public:
         : flag_(numa), files_(std::move(files)) {}
 
     // For workers that receive and send by XDP sockets on these queues. A machine that cannot be read gives
-    // one worker on no core, and the reason.
-    Placement for_sockets(const config::Workers& workers, const std::vector<XskQueue>& queues) const;
+    // one worker on no core, and the reason. `taken`: cores of another tier's workers.
+    Placement for_sockets(const config::Workers& workers, const std::vector<XskQueue>& queues,
+                          const std::vector<u32>& taken = {}) const;
 
     // For workers that receive on these ports and can send on all of them by queues of their own (DPDK).
-    Placement for_receivers(const config::Workers& workers, std::vector<PlacedPort> ports) const;
+    Placement for_receivers(const config::Workers& workers, std::vector<PlacedPort> ports,
+                            const std::vector<u32>& taken = {}) const;
 
     // Nodes on which what all tiers share is to lie, for the ports of a configuration; none: anywhere.
     std::vector<u32> table_nodes(const config::Config& config) const;
@@ -48,6 +53,8 @@ public:
 
     // Node of a network device; empty: it has none.
     std::optional<u32> node_of(const std::string& device) const;
+    // Node of a PCI device by its address; empty: no such device, or on none.
+    std::optional<u32> node_of_pci(const std::string& address) const { return pci_node(address, files_); }
 
 private:
     Placement make(const config::Workers& workers, PlacementRequest request) const;

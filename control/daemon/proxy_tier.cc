@@ -136,6 +136,7 @@ std::shared_ptr<proxy::Snapshot> proxy_snapshot(const config::Config& config,
 
 Status ProxyTier::start(const config::Config& config) {
     proxy::Options options;
+    if (ebpf_.value == config::Switch::off) options.no_bpf = "ENABLE_EBPF is false";
     if (config.workers.poll == config::Poll::interrupt) options.spin_ns = 0;
     options.access_log = config.log.access;
     options.access_log_json = config.log.format == "json";
@@ -182,10 +183,13 @@ void ProxyTier::stop() {
 api::TierReport ProxyTier::tier_report() const {
     api::TierReport report;
     report.active = services_ > 0;
-    if (report.active)
-        report.mode = "proxy";
-    else
+    if (!report.active) {
         report.reason = "no service is in mode proxy";
+        return report;
+    }
+    const std::string& refusal = proxy_->listening().no_lookup();
+    report.mode = refusal.empty() ? "proxy, sk_lookup" : "proxy, sockets";
+    if (!refusal.empty()) report.reason = "a listening socket per port: " + refusal;
     return report;
 }
 
@@ -210,7 +214,7 @@ std::optional<api::ProxyReport> ProxyTier::report() const {
         report.cpu_ns.push_back(loop->cpu_ns());
     }
     report.connections = proxy_->connections();
-    report.listeners = proxy_->listeners();
+    report.listeners = proxy_->listening().sockets();
     report.buffer_bound = proxy_->bound().limit();
     report.log_lines = proxy_->log_lines();
     report.log_dropped = proxy_->log_dropped();

@@ -9,6 +9,7 @@
 
 #include "control/api/model.h"
 #include "control/compile/compiler.h"
+#include "control/config/flags.h"
 #include "dataplane/io/netlink/local_routes.h"
 #include "dataplane/proxy/proxy.h"
 
@@ -20,6 +21,9 @@ std::shared_ptr<proxy::Snapshot> proxy_snapshot(const config::Config& config,
 
 class ProxyTier {
 public:
+    // `ebpf`: whether programs beside XDP may be used.
+    explicit ProxyTier(const config::Flag& ebpf) : ebpf_(ebpf) {}
+
     // Starts the proxy with the first configuration that has a service for it. Fails, with the old one in
     // force, when an address cannot be listened at.
     Status apply(const config::Config& config, const compile::Snapshot& snapshot);
@@ -39,6 +43,7 @@ public:
 private:
     Status start(const config::Config& config);
 
+    const config::Flag ebpf_;
     std::shared_ptr<proxy::Proxy> proxy_;
     std::optional<netlink::LocalRoutes> routes_;
     size_t services_ = 0;

@@ -145,6 +145,7 @@ void Tiers::start_dpdk(const config::Config& config, const std::vector<PortSetti
     options.fragments = config.tables.fragments;
     options.sizes = sizes_;
     options.evaluation = &evaluation_;
+    if (pool_) options.taken = pool_->placement().cores();
     for (const PortSetting& port : ports) {
         if (port.name == port.device) options.numbers[port.name] = port.number;
     }
@@ -258,7 +259,9 @@ void Tiers::update_workers(const config::Config& config, const Plans& plans,
 }
 
 Result<std::unique_ptr<WorkerPool>> Tiers::make_pool(PoolOptions options) {
-    options.placement = placement_.for_sockets(options.workers, options.queues);
+    const Placement* const dpdk = dpdk_.placement();
+    options.placement =
+        placement_.for_sockets(options.workers, options.queues, dpdk ? dpdk->cores() : std::vector<u32>{});
     return WorkerPool::start(options, *xdp_, mirror_);
 }
 

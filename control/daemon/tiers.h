@@ -28,7 +28,7 @@ namespace sluice::control {
 class Tiers {
 public:
     Tiers(netlink::KernelMirror& mirror, config::Flag numa)
-        : mirror_(mirror), placement_(numa), dpdk_(mirror) {}
+        : mirror_(mirror), placement_(numa), dpdk_(mirror, placement_) {}
 
     // Opens (or adopts) the program's maps, if a plan wants the program. Without them only DPDK ports are
     // served, out of this process's memory: an error only where `require:` says so. Programs that an earlier

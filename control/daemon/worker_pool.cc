@@ -241,6 +241,7 @@ std::vector<api::WorkerReport> WorkerPool::worker_reports() const {
         api::WorkerReport report;
         report.id = static_cast<u32>(reports.size());
         const WorkerPlacement& place = options_.placement.plan.workers[report.id];
+        report.thread = fmt::format("sluice-w{}", report.id);
         report.core = place.core;
         report.node = place.node;
         report.memory_node = place.memory_node;

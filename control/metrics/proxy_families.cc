@@ -106,7 +106,8 @@ void services(const api::ProxyReport& proxy, Families& out) {
 void proxy_families(const api::ProxyReport& proxy, Families& out) {
     services(proxy, out);
     histograms(proxy, out);
-    single(out, FamilyBuilder::gauge("sluice_proxy_listeners", "Addresses listened at."), proxy.listeners);
+    single(out, FamilyBuilder::gauge("sluice_proxy_listeners", "Listening sockets, of all threads."),
+           proxy.listeners);
     single(out, FamilyBuilder::gauge("sluice_proxy_held_bytes", "Bytes read that receivers do not take yet."),
            proxy.held_bytes);
     single(out,

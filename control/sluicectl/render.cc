@@ -71,6 +71,7 @@ std::string dpdk_text(const Json& port) {
                     count_of(port, "transmit_full"), count_of(port, "buffers_in_use"),
                     count_of(port, "buffers")),
         2);
+    if (!text_of(port, "elsewhere").empty()) out += wrapped(text_of(port, "elsewhere"), 4);
     if (device.empty()) return out;
     return out + wrapped(fmt::format("host path {}: to the host {}, from it {}, refused {}", device,
                                      count_of(host, "to_host"), count_of(host, "from_host"),

@@ -24,6 +24,7 @@ public:
 private:
     void decide_numa();
     std::set<u32> nodes_with_ports() const;
+    void leave_taken();
     void aim();
     u32 worker_limit();
     void choose_workers(u32 count);
@@ -75,6 +76,28 @@ std::set<u32> Planner::nodes_with_ports() const {
         if (const auto node = node_of(port)) nodes.insert(*node);
     }
     return nodes;
+}
+
+// Cores of another tier's workers are left to them, unless a node with ports would have none then.
+void Planner::leave_taken() {
+    const auto is_taken = [&](const Cpu& cpu) {
+        return std::find(request_.taken.begin(), request_.taken.end(), cpu.id) != request_.taken.end();
+    };
+    const std::set<u32> wanted = nodes_with_ports();
+    std::vector<Cpu> kept;
+    std::vector<u32> shared;
+    for (const Cpu& cpu : cores_) {
+        const bool others = std::any_of(cores_.begin(), cores_.end(), [&](const Cpu& other) {
+            return !is_taken(other) && (other.node == cpu.node || !wanted.contains(cpu.node));
+        });
+        if (is_taken(cpu) && others) continue;
+        if (is_taken(cpu)) shared.push_back(cpu.id);
+        kept.push_back(cpu);
+    }
+    if (!shared.empty())
+        plan_.notes.push_back(
+            fmt::format("cores {}: shared with workers of another tier", cpu_list_text(shared)));
+    cores_ = std::move(kept);
 }
 
 // A port's workers are on its node, or on the nearest that has cores.
@@ -260,6 +283,7 @@ void Planner::explain() {
 PlacementPlan Planner::plan() {
     decide_numa();
     cores_ = worker_cores(topology_, request_, nodes_with_ports(), plan_.notes);
+    leave_taken();
     aim();
     const u32 limit = worker_limit();
     u32 queues = 0;
@@ -293,12 +317,13 @@ u32 PlacementPlan::worker_of(u32 port, u32 queue) const {
     return std::numeric_limits<u32>::max();
 }
 
-std::vector<std::string> PlacementPlan::lines(const std::vector<PlacedPort>& ports) const {
+std::vector<std::string> PlacementPlan::lines(const std::vector<PlacedPort>& ports,
+                                              const std::string& title) const {
     std::vector<std::string> lines;
     lines.push_back(fmt::format("NUMA placement {}: {}", numa ? "on" : "off", numa_reason));
     for (size_t i = 0; i < workers.size(); ++i) {
         const WorkerPlacement& worker = workers[i];
-        std::string line = fmt::format("worker {}: ", i);
+        std::string line = fmt::format("{} {}: ", title, i);
         line += worker.core ? fmt::format("core {} of node {}", *worker.core, worker.node) : "no core";
         if (worker.memory_node) line += fmt::format(", memory on node {}", *worker.memory_node);
         for (u32 port = 0; port < ports.size(); ++port) {

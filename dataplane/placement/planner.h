@@ -24,6 +24,7 @@ struct PlacedPort {
 struct PlacementRequest {
     std::vector<PlacedPort> ports;
     std::optional<std::vector<u32>> cores;  // to use, and no others; empty: chosen here
+    std::vector<u32> taken;                 // by workers of another tier: used where there are no others
     NumaWish numa = NumaWish::automatic;
     std::string numa_decision;  // who decided that, "false (environment)"
     // A worker sends by queues of its own, so that it needs one on every port (XDP sockets). Else queues are
@@ -56,8 +57,9 @@ struct PlacementPlan {
 
     // The worker of a queue.
     u32 worker_of(u32 port, u32 queue) const;
-    // The whole plan, a line per fact. `ports` of the request.
-    std::vector<std::string> lines(const std::vector<PlacedPort>& ports) const;
+    // The whole plan, a line per fact. `ports` of the request; `title` stands before a worker's number.
+    std::vector<std::string> lines(const std::vector<PlacedPort>& ports,
+                                   const std::string& title = "worker") const;
 };
 
 // One worker at least, also where nothing suits: it is unpinned then, and the notes say so. Every queue has a

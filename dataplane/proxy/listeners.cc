@@ -40,10 +40,12 @@ void set_tcp_options(int fd) {
     option(TCP_FASTOPEN, fast_open_queue);  // of use where net.ipv4.tcp_fastopen lets servers take it
 }
 
-Status set_udp_options(int fd, bool v4) {
+Status set_udp_options(int fd, bool v4, bool group) {
     const int bytes = udp_buffer_bytes;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
     set(fd, SOL_UDP, UDP_GRO, 1, "UDP_GRO").ok();
+    if (group && v4) return set(fd, IPPROTO_IP, IP_RECVORIGDSTADDR, 1, "IP_RECVORIGDSTADDR");
+    if (group) return set(fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1, "IPV6_RECVORIGDSTADDR");
     if (v4) return set(fd, IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO");
     return set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO");
 }
@@ -88,7 +90,7 @@ Result<UniqueFd> open_listener(const ListenPoint& point) {
         return status.error().with_context("listener " + point.at.text());
     if (tcp) {
         set_tcp_options(fd.get());
-    } else if (Status status = set_udp_options(fd.get(), v4); !status) {
+    } else if (Status status = set_udp_options(fd.get(), v4, point.group); !status) {
         return status.error().with_context("listener " + point.at.text());
     }
     SocketAddress address{};

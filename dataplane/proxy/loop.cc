@@ -245,14 +245,14 @@ void Loop::pause_accepting() {
     paused_ = true;
     resume_at_ms_ = ms(now_ns_) + accept_pause_ms;
     for (Listener& listener : listeners_) {
-        if (listener.protocol == IPPROTO_TCP) poller_.remove(listener.fd.get());
+        if (listener.point.protocol == IPPROTO_TCP) poller_.remove(listener.fd.get());
     }
 }
 
 void Loop::resume_accepting() {
     paused_ = false;
     for (Listener& listener : listeners_) {
-        if (listener.protocol == IPPROTO_TCP)
+        if (listener.point.protocol == IPPROTO_TCP)
             poller_.add(listener.fd.get(), EPOLLIN, &listener, Watched::listener);
     }
 }
@@ -267,29 +267,29 @@ void Loop::apply(std::shared_ptr<const Snapshot> snapshot, std::vector<Listener>
         service_counters_[service.id] = &table_.service(service.label);
     }
     udp_.recheck([&](const Listener* listener) {
-        return std::find(keep.begin(), keep.end(), ListenPoint{listener->at, listener->protocol}) !=
-               keep.end();
+        return std::find(keep.begin(), keep.end(), listener->point) != keep.end();
     });
     for (auto at = listeners_.begin(); at != listeners_.end();) {
-        const ListenPoint point{at->at, at->protocol};
-        if (std::find(keep.begin(), keep.end(), point) != keep.end()) {
+        if (std::find(keep.begin(), keep.end(), at->point) != keep.end()) {
             ++at;
             continue;
         }
-        at = listeners_.erase(at);  // closing takes it out of the set
+        poller_.remove(at->fd.get());  // it may have other owners
+        at = listeners_.erase(at);
     }
     recheck_all();
     for (Listener& listener : add) {
         listeners_.push_back(std::move(listener));
         Listener& added = listeners_.back();
-        const Watched kind = added.protocol == IPPROTO_UDP ? Watched::udp_listener : Watched::listener;
+        const Watched kind = added.point.protocol == IPPROTO_UDP ? Watched::udp_listener : Watched::listener;
         if (const int error = poller_.add(added.fd.get(), EPOLLIN, &added, kind); error != 0)
-            spdlog::error("listener {}: {}", added.at.text(), system_error(error, "epoll").message);
+            spdlog::error("listener {}: {}", added.point.at.text(), system_error(error, "epoll").message);
     }
 }
 
 void Loop::stop_listening() {
     udp_.end_all(Ending::drained);
+    for (const Listener& listener : listeners_) poller_.remove(listener.fd.get());
     listeners_.clear();
     paused_ = false;
 }

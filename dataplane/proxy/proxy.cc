@@ -50,6 +50,7 @@ Result<std::unique_ptr<Proxy>> Proxy::start(const Options& options) {
         queues.push_back(&(*loop)->log_queue());
         proxy->loops_.push_back(std::move(*loop));
     }
+    proxy->listening_ = std::make_unique<Listening>(options.no_bpf, proxy->loops_.size());
     if (!options.access_log.empty()) {
         auto log = AccessLog::open(options.access_log, options.access_log_json, std::move(queues));
         if (!log) return log.error();
@@ -76,32 +77,18 @@ Result<T> Proxy::ask(Loop& loop, std::function<T()> question) {
 Status Proxy::apply(std::shared_ptr<Snapshot> snapshot) {
     for (ServiceSettings& service : snapshot->services)
         service.label = labels_.insert(service.name).first->c_str();
-    Result<std::vector<ListenPoint>> points = listen_points(*snapshot);
-    if (!points) return points.error();
-    std::vector<std::vector<Listener>> added(loops_.size());
-    for (const ListenPoint& point : *points) {
-        if (std::find(points_.begin(), points_.end(), point) != points_.end()) continue;
-        for (auto& list : added) {
-            Result<UniqueFd> fd = open_listener(point);
-            if (!fd) return fd.error();
-            Listener listener;
-            listener.fd = std::move(*fd);
-            listener.at = point.at;
-            listener.protocol = point.protocol;
-            list.push_back(std::move(listener));
-        }
-    }
-    points_ = std::move(*points);
+    Result<Listening::Change> change = listening_->prepare(*snapshot);
+    if (!change) return change.error();
     for (size_t i = 0; i < loops_.size(); ++i) {
         Loop& loop = *loops_[i];
-        auto list = std::make_shared<std::vector<Listener>>(std::move(added[i]));
-        const Result<bool> done = ask<bool>(loop, [&loop, snapshot, list, keep = points_] {
+        auto list = std::make_shared<std::vector<Listener>>(std::move(change->added[i]));
+        const Result<bool> done = ask<bool>(loop, [&loop, snapshot, list, keep = change->points] {
             loop.apply(snapshot, std::move(*list), keep);
             return true;
         });
         if (!done) return done.error();
     }
-    return {};
+    return listening_->commit(std::move(*change));
 }
 
 void Proxy::stop_listening() {
@@ -112,7 +99,7 @@ void Proxy::stop_listening() {
             return true;
         }).ok();
     }
-    points_.clear();
+    listening_->stop();
 }
 
 void Proxy::close_all() {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "dataplane/proxy/access_log.h"
+#include "dataplane/proxy/listening.h"
 #include "dataplane/proxy/loop.h"
 
 namespace sluice::proxy {
@@ -42,7 +43,7 @@ public:
     u64 log_dropped() const;
     // Adds what was counted by rule.
     void add_rules(std::vector<pair_counters>& counters) const;
-    size_t listeners() const { return points_.size(); }
+    const Listening& listening() const { return *listening_; }
 
 private:
     explicit Proxy(const Options& options) : shared_(options) {}
@@ -52,7 +53,7 @@ private:
 
     Shared shared_;
     std::set<std::string> labels_;  // names of services ever configured: records point at them
-    std::vector<ListenPoint> points_;
+    std::unique_ptr<Listening> listening_;
     std::vector<std::unique_ptr<Loop>> loops_;
     std::unique_ptr<AccessLog> log_;
 };

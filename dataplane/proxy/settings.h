@@ -4,23 +4,20 @@
 // packet tiers, and per service what concerns connections only.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "dataplane/io/sk_lookup/socket_lookup.h"
+#include "dataplane/proxy/socket_address.h"
 #include "dataplane/tables/image.h"
 
 namespace sluice::proxy {
 
 enum class Scheduler : u8 { hash, least_connections, round_robin };
 enum class HeaderVersion : u8 { none, v1, v2 };
-
-struct PortSpan {
-    u16 first = 0;
-    u16 last = 0;
-    bool operator==(const PortSpan&) const = default;
-};
 
 struct ServiceSettings {
     std::string name;
@@ -39,6 +36,15 @@ struct ServiceSettings {
     u64 most_connections = 0;     // at a time; 0: no bound
     double new_connections = 0;   // per second; 0: no bound
     const char* label = nullptr;  // the name, interned: lives as long as the process
+
+    // Whether a connection to `to` would come back to this service.
+    bool claims(const Endpoint& to) const {
+        const struct address cut = address_masked(&to.address, vip_length);
+        if (!address_equal(&cut, &vip)) return false;
+        return std::any_of(ports.begin(), ports.end(), [&](const PortSpan& span) {
+            return to.port >= span.first && to.port <= span.last;
+        });
+    }
 };
 
 // Immutable once made; every loop holds the one it runs on.
@@ -68,7 +74,7 @@ struct Options {
     std::string access_log;         // file; empty: none, "-": standard output
     bool access_log_json = false;
     u64 spin_ns = 50'000;  // how long a busy loop waits awake; 0: it sleeps at once
-    bool use_bpf = true;   // sk_lookup program for listeners
+    std::string no_bpf;    // why no sk_lookup program may be used; empty: it may
 };
 
 }  // namespace sluice::proxy

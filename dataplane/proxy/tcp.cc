@@ -75,7 +75,7 @@ bool Loop::take(Listener& listener, int fd, const SocketAddress& from) {
     c->side[CLIENT].writes = 2;  // TCP_NODELAY is inherited from the listener
     c->client = from_socket_address(from);
     c->peer = c->client;
-    c->vip = listener.exact ? listener.at : local_endpoint(fd);
+    c->vip = listener.point.group ? local_endpoint(fd) : listener.point.at;
     c->id = shared_.next_id.fetch_add(1, std::memory_order_relaxed);
     c->start_ns = now_ns_;
     c->last_active_ms = to_ms(now_ns_);
@@ -196,7 +196,7 @@ bool Loop::choose_and_connect(Connection& c) {
         c.tried[c.tries++] = backend.id;
         c.backend = backend.endpoint;
         c.backend_id = backend.id;
-        if (c.backend == c.vip) {
+        if (admission_.service()->claims(c.backend)) {
             refuse(c, Ending::loop);
             return false;
         }

@@ -33,6 +33,19 @@ u16 segment_of(msghdr& message) {
     return 0;
 }
 
+// Where a datagram to a group's listener was sent to.
+Endpoint destination_of(msghdr& message) {
+    for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+        const bool v4 = c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_ORIGDSTADDR;
+        const bool v6 = c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_ORIGDSTADDR;
+        if (!v4 && !v6) continue;
+        SocketAddress to{};
+        std::memcpy(&to, CMSG_DATA(c), v4 ? sizeof to.v4 : sizeof to.v6);
+        return from_socket_address(to);
+    }
+    return {};
+}
+
 void set_segment(msghdr& message, u8* control, u16 segment, u32 length) {
     message.msg_control = nullptr;
     message.msg_controllen = 0;
@@ -97,7 +110,8 @@ void UdpSessions::from_clients(Listener& listener) {
         b.prepare(memory_.data(), true);
         const int got = recvmmsg(listener.fd.get(), b.headers, messages, MSG_DONTWAIT, nullptr);
         for (int i = 0; i < got; ++i) {
-            const Key key{from_socket_address(b.addresses[i]), listener.at};
+            const Key key{from_socket_address(b.addresses[i]),
+                          listener.point.group ? destination_of(b.headers[i].msg_hdr) : listener.point.at};
             UdpSession* session = find(listener, key);
             if (session != nullptr)
                 forward(*session, memory_.data() + static_cast<size_t>(i) * message_bytes,
@@ -119,7 +133,7 @@ UdpSession* UdpSessions::open(Listener& listener, const Key& key) {
     ServiceCounters* counters = host_.service_counters(service->id);
     Backend backend;
     if (decision != Decision::allowed || !admission_.choose(nullptr, 0, backend) ||
-        backend.endpoint == key.vip || !host_.take_session_slot()) {
+        service->claims(backend.endpoint) || !host_.take_session_slot()) {
         counters->datagrams_lost.add(1);
         return nullptr;
     }
@@ -127,9 +141,12 @@ UdpSession* UdpSessions::open(Listener& listener, const Key& key) {
     const socklen_t length = to_socket_address(backend.endpoint, to);
     const int fd = socket(to.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     auto session = std::make_unique<UdpSession>();
-    const bool ready = fd >= 0 && ::connect(fd, &to.any, length) == 0 &&
+    const bool group = listener.point.group;
+    const int reply_fd = group ? reply_sockets_.take(key.vip) : listener.fd.get();
+    const bool ready = fd >= 0 && reply_fd >= 0 && ::connect(fd, &to.any, length) == 0 &&
                        poller_.add(fd, EPOLLIN, session.get(), Watched::udp_session) == 0;
     if (!ready) {
+        if (group && reply_fd >= 0) reply_sockets_.give_back(key.vip);
         if (fd >= 0) ::close(fd);
         host_.give_session_slot();
         counters->datagrams_lost.add(1);
@@ -139,6 +156,7 @@ UdpSession* UdpSessions::open(Listener& listener, const Key& key) {
     setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on);
     UdpSession& s = *session;
     s.fd = fd;
+    s.reply_fd = reply_fd;
     s.listener = &listener;
     s.client = key.client;
     s.vip = key.vip;
@@ -210,8 +228,7 @@ void UdpSessions::from_backend(UdpSession& s, u32 events) {
             set_segment(h, b.controls[i], segment, b.headers[i].msg_len);
             h.msg_flags = 0;
         }
-        const int put =
-            std::max(sendmmsg(s.listener->fd.get(), b.headers, static_cast<u32>(got), MSG_DONTWAIT), 0);
+        const int put = std::max(sendmmsg(s.reply_fd, b.headers, static_cast<u32>(got), MSG_DONTWAIT), 0);
         for (int i = 0; i < got; ++i) {
             if (i >= put) {
                 s.counters->datagrams_lost.add(counts[i]);
@@ -241,6 +258,7 @@ void UdpSessions::end(UdpSession& s, Ending ending) {
     Record record = record_of(s);
     ::close(s.fd);
     s.fd = -1;
+    if (s.listener->point.group) reply_sockets_.give_back(s.vip);
     host_.give_session_slot();
     host_.ended(s, record, ending);
     auto node = sessions_.extract({s.client, s.vip});

@@ -14,6 +14,7 @@
 #include "dataplane/proxy/listeners.h"
 #include "dataplane/proxy/poller.h"
 #include "dataplane/proxy/record.h"
+#include "dataplane/proxy/reply_sockets.h"
 #include "dataplane/proxy/timer_wheel.h"
 
 namespace sluice::proxy {
@@ -21,6 +22,7 @@ namespace sluice::proxy {
 struct alignas(8) UdpSession {
     TimerNode timer;
     int fd = -1;
+    int reply_fd = -1;  // answers leave by it; the listener's, or one of ReplySockets
     const Listener* listener = nullptr;
     Endpoint client;
     Endpoint vip;
@@ -99,6 +101,7 @@ private:
     TimerWheel& wheel_;
     std::unordered_map<Key, std::unique_ptr<UdpSession>, KeyHash> sessions_;
     std::vector<std::unique_ptr<UdpSession>> dead_;
+    ReplySockets reply_sockets_;
     std::vector<u8> memory_;  // the batch's buffers; none until there is UDP
     std::shared_ptr<Batch> batch_;
 };

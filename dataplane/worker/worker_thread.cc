@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -20,7 +21,11 @@ Status WorkerThread::start(const std::string& name, std::optional<u32> core, std
     if (core && *core < CPU_SETSIZE) CPU_SET(*core, &cores);
     if (core && CPU_COUNT(&cores) == 0)
         return make_error("{}: core {}: expected 0 to {}", name, *core, CPU_SETSIZE - 1);
-    thread_ = std::thread(std::move(body));
+    // A nap ends when it is due: the kernel's slack (50 us) would come on top of it.
+    thread_ = std::thread([body = std::move(body)] {
+        prctl(PR_SET_TIMERSLACK, 1UL);
+        body();
+    });
     pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
     if (!core) return {};
     const int code = pthread_setaffinity_np(thread_.native_handle(), sizeof cores, &cores);

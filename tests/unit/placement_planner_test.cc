@@ -256,6 +256,25 @@ TEST(Planner, ConfiguredCoresAreUsedAsFarAsTheyCanBe) {
     EXPECT_EQ(plan.worker_of(0, 3), 2U) << "the one worker on the port's node has all of its queues";
 }
 
+TEST(Planner, CoresOfAnotherTiersWorkersAreLeftToThemWhereThereAreOthers) {
+    FakeMachine machine;
+    two_nodes(machine);
+    PlacementRequest request = receivers({{"eth0", 0, 8}, {"eth1", 1, 8}});
+    request.taken = {1, 4, 5};
+    const PlacementPlan plan = plan_placement(machine.topology(), request);
+    EXPECT_EQ(cores_of(plan), (Numbers{2, 3, 6, 7})) << all(plan);
+}
+
+TEST(Planner, ATakenCoreIsSharedWhereItsNodeHasNoOther) {
+    FakeMachine machine;
+    machine.cpus("0-2").nodes("0-1", "0-1").node(0, "0-1", "10 20").node(1, "2", "20 10");
+    PlacementRequest request = receivers({{"eth0", 0, 2}, {"eth1", 1, 2}});
+    request.taken = {1, 2};
+    const PlacementPlan plan = plan_placement(machine.topology(), request);
+    EXPECT_EQ(cores_of(plan), (Numbers{1, 2})) << all(plan);
+    EXPECT_TRUE(says(plan, "cores 1-2: shared with workers of another tier")) << all(plan);
+}
+
 TEST(Planner, NoUsableConfiguredCoreLeavesOneUnpinnedWorker) {
     FakeMachine machine;
     machine.cpus("0-1", "0-2");

@@ -44,11 +44,6 @@ u32 pool_size(u32 rx_queues, u32 rx_descriptors, u32 tx_queues, u32 workers) {
            workers * (engine_holds + 2 * pool_cache) + DpdkDevice::inlet_length;
 }
 
-// "0000:3b:00.0" or "3b:00.0", perhaps with arguments behind.
-bool is_pci(const std::string& name) {
-    return std::isxdigit(static_cast<unsigned char>(name[0])) != 0 && name.find(':') != std::string::npos;
-}
-
 Error refused(const std::string& interface, int code, std::string_view what) {
     const std::string words = Eal::take_complaints();
     // Drivers say -1 for anything.
@@ -73,6 +68,11 @@ std::set<int> xdp_sockets() {
 }
 
 }  // namespace
+
+bool DpdkDevice::is_pci(const std::string& device) {
+    return std::isxdigit(static_cast<unsigned char>(device[0])) != 0 &&
+           device.substr(0, device.find(',')).find(':') != std::string::npos;
+}
 
 u64 DpdkDevice::memory(const DpdkDeviceOptions& options) {
     constexpr u64 overhead = 320;        // struct rte_mbuf, the pool's header, head room's share
@@ -156,7 +156,10 @@ Status DpdkDevice::configure() {
     if (const int code = rte_eth_dev_info_get(port_id_, &info); code != 0)
         return refused(options_.interface, code, fmt::format("device {}: its description", name_));
     driver_ = info.driver_name;
-    socket_ = rte_eth_dev_socket_id(port_id_);
+    // A virtual device has the node of the thread that made it, which says nothing.
+    socket_ = options_.memory_node ? static_cast<int>(*options_.memory_node)
+              : bus_ == "pci"      ? rte_eth_dev_socket_id(port_id_)
+                                   : SOCKET_ID_ANY;
     rx_queues_ = std::max<u16>(options_.rx_queues, 1);
     if (rx_queues_ > info.max_rx_queues) {
         return make_error("interface {}: device {}: {} receive queues: expected at most {}",
@@ -202,8 +205,18 @@ Status DpdkDevice::create_pool() {
     buffer_size_ = buffer_size_for(mtu_);
     const u32 count = pool_size(rx_queues_, rx_descriptors_, tx_queues_, options_.workers);
     const std::string pool = fmt::format("sluice-{}", port_id_);
-    pool_ = rte_pktmbuf_pool_create(pool.c_str(), count, pool_cache, 0,
-                                    static_cast<u16>(buffer_size_ + RTE_PKTMBUF_HEADROOM), socket_);
+    const auto make = [&](int node) {
+        return rte_pktmbuf_pool_create(pool.c_str(), count, pool_cache, 0,
+                                       static_cast<u16>(buffer_size_ + RTE_PKTMBUF_HEADROOM), node);
+    };
+    pool_ = make(socket_);
+    if (pool_ == nullptr && rte_errno == ENOMEM && socket_ != SOCKET_ID_ANY) {
+        elsewhere_ = fmt::format("node {} has no pages for {} buffers of {} bytes: they lie on another",
+                                 socket_, count, buffer_size_);
+        socket_ = SOCKET_ID_ANY;
+        Eal::take_complaints();
+        pool_ = make(socket_);
+    }
     if (pool_ == nullptr) {
         return refused(options_.interface, rte_errno,
                        fmt::format("device {}: {} buffers of {} bytes", name_, count, buffer_size_));
@@ -267,6 +280,16 @@ DpdkDevice::~DpdkDevice() {
 }
 
 int DpdkDevice::xdp_socket(u16 queue) const { return queue < xdp_sockets_.size() ? xdp_sockets_[queue] : -1; }
+
+std::vector<std::span<const u8>> DpdkDevice::buffer_areas() const {
+    std::vector<std::span<const u8>> areas;
+    const auto add = [](rte_mempool*, void* to, rte_mempool_memhdr* chunk, unsigned) {
+        static_cast<std::vector<std::span<const u8>>*>(to)->emplace_back(static_cast<const u8*>(chunk->addr),
+                                                                         chunk->len);
+    };
+    rte_mempool_mem_iter(pool_, add, &areas);
+    return areas;
+}
 
 DpdkLink DpdkDevice::link() const {
     rte_eth_link link{};

@@ -39,6 +39,7 @@ struct DpdkDeviceOptions {
     u16 rx_descriptors = 1024;
     std::optional<u16> mtu;  // empty: the device's
     bool promiscuous = false;
+    std::optional<u32> memory_node;  // for buffers and rings; empty: the device's own
 };
 
 class DpdkDevice {
@@ -56,6 +57,8 @@ public:
 
     // Memory that a device with these options takes from EAL, in bytes.
     static u64 memory(const DpdkDeviceOptions& options);
+    // Whether it is named by a PCI address, "0000:3b:00.0" or "3b:00.0", perhaps with arguments behind.
+    static bool is_pci(const std::string& device);
 
     const DpdkDeviceOptions& options() const { return options_; }
     u16 port_id() const { return port_id_; }
@@ -64,7 +67,11 @@ public:
     const std::string& driver() const { return driver_; }
     u16 mtu() const { return mtu_; }
     const u8* mac() const { return mac_; }
-    int socket() const { return socket_; }  // NUMA node, -1: any
+    int socket() const { return socket_; }  // node of its memory, -1: any
+    // Why its buffers are not on that node; empty: they are, or may be anywhere.
+    const std::string& elsewhere() const { return elsewhere_; }
+    // Memory of its buffers.
+    std::vector<std::span<const u8>> buffer_areas() const;
     bool symmetric_rss() const { return symmetric_rss_; }
     bool interrupts() const { return interrupts_; }  // receive queues can wake a sleeper
     rte_mempool* pool() const { return pool_; }
@@ -119,6 +126,7 @@ private:
     u16 mtu_ = 1500;
     u8 mac_[6] = {};
     int socket_ = -1;
+    std::string elsewhere_;
     bool symmetric_rss_ = false;
     bool interrupts_ = false;
     u32 buffer_size_ = 0;

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where the proxy listens. With an sk_lookup program: one socket per loop for each protocol and family in
+// use, whatever prefixes and ports the services have. Without one: a socket per loop, address and port.
+// Control thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/proxy/listeners.h"
+
+namespace sluice::proxy {
+
+class Listening {
+public:
+    // `no_bpf`: why no program may be used; empty: it is tried.
+    Listening(const std::string& no_bpf, size_t loops);
+
+    // What a snapshot takes. Nothing is in force before commit().
+    struct Change {
+        std::vector<ListenPoint> points;           // all of them
+        std::vector<std::vector<SharedFd>> fds;    // by point, then by loop
+        std::vector<std::vector<Listener>> added;  // by loop: those that are new to it
+        std::shared_ptr<SocketLookup::Prepared> lookup;
+    };
+    Result<Change> prepare(const Snapshot& snapshot) const;
+    // After the loops have taken what was added.
+    Status commit(Change change);
+
+    void stop();
+
+    // Why there is no sk_lookup program; empty: there is.
+    const std::string& no_lookup() const { return no_lookup_; }
+    size_t sockets() const { return points_.size() * loops_; }
+
+private:
+    Result<std::vector<ListenPoint>> wanted_points(const Snapshot& snapshot) const;
+    Result<std::vector<SharedFd>> open_all(ListenPoint& point) const;
+    const std::vector<SharedFd>* known(const ListenPoint& point) const;
+
+    size_t loops_;
+    std::string no_lookup_;
+    std::unique_ptr<SocketLookup> lookup_;
+    std::vector<ListenPoint> points_;
+    std::vector<std::vector<SharedFd>> fds_;  // by point, then by loop
+};
+
+}  // namespace sluice::proxy
