@@ -66,7 +66,8 @@ SHARED void flow_fill(struct pipeline* s, struct flow* flow) {
     flow->mode = c->mode | (c->service_flags & SERVICE_ENGINE ? MODE_ENGINE : 0);
     flow->state = flow_first_state(c);
     flow->flags = (c->h.family == 6 ? FLOW_WIDE : 0) | (c->rule_flags & RULE_SET_DSCP ? FLOW_SET_DSCP : 0) |
-                  ((c->rule_flags & (RULE_METER | RULE_FIRST_ONLY)) == RULE_METER ? FLOW_METERED : 0);
+                  ((c->rule_flags & (RULE_METER | RULE_FIRST_ONLY)) == RULE_METER ? FLOW_METERED : 0) |
+                  (c->service_flags & SERVICE_OBSERVED ? FLOW_OBSERVED : 0);
     flow->nat_slot = (u8)c->port;
     for (u32 i = 0; i < 2; i++) __builtin_memset(&flow->hop[i], 0, sizeof flow->hop[i]);
 }
@@ -246,7 +247,9 @@ SHARED u32 admit_again(struct pipeline* s) {
     if (!flow) return drop(REASON_FLOW_REPLACED);
     flow->rule = (u16)c->rule;
     flow->generation = (u16)s->tables.node->generation;
-    u8 flags = flow->flags & (u8) ~(FLOW_SET_DSCP | FLOW_METERED);
+    u8 flags = flow->flags & (u8) ~(FLOW_SET_DSCP | FLOW_METERED | FLOW_OBSERVED);
+    if (c->service_flags & SERVICE_OBSERVED) flags |= FLOW_OBSERVED;
+    flow->mode = (flow->mode & MODE_MASK) | (c->service_flags & SERVICE_ENGINE ? MODE_ENGINE : 0);
     if (c->rule_flags & RULE_SET_DSCP) flags |= FLOW_SET_DSCP;
     if ((c->rule_flags & (RULE_METER | RULE_FIRST_ONLY)) == RULE_METER) flags |= FLOW_METERED;
     flow->flags = flags;

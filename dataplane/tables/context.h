@@ -9,7 +9,7 @@
 
 SHARED_BEGIN
 
-enum { POLICY_DIMENSIONS = 8 };
+enum { POLICY_DIMENSIONS = 9, POLICY_ROW_SLOTS = 16 };
 
 // Where a flow was found, or is being written.
 struct flow_place {
@@ -74,7 +74,7 @@ struct pipeline_context {
     struct flow_place place;        // of the packet's flow
     struct flow_place alias_place;  // of its alias
     struct flow_place other_place;
-    u32 policy_rows[POLICY_DIMENSIONS];  // first lines of the rows that the packet's fields select
+    u32 policy_rows[POLICY_ROW_SLOTS];  // first lines of the rows that the packet's fields select
     u32 policy_row_count;
     u32 forgotten;  // see forget() in bpf/maps.h
     u64 fib[8];     // struct bpf_fib_lookup, off the program's small stack

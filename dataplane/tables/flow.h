@@ -75,7 +75,8 @@ enum flow_flags {
     FLOW_METERED = 8,    // every packet counts against the rule's rate
     FLOW_SET_DSCP = 16,  // the rule rewrites the DSCP
     FLOW_ALIASED = 32,   // replies come by an alias
-    FLOW_REPLIED = 64    // the responder has been seen
+    FLOW_REPLIED = 64,   // the responder has been seen
+    FLOW_OBSERVED = 128  // DNS: the evaluator sees the answers
 };
 
 struct __attribute__((aligned(8))) flow_hop {

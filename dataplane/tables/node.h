@@ -7,6 +7,7 @@
 
 #include "dataplane/packet/address.h"
 #include "dataplane/tables/flow.h"
+#include "dataplane/tables/learned.h"
 
 SHARED_BEGIN
 
@@ -73,6 +74,7 @@ struct node_state {
     struct node_port ports[NODE_PORTS];
     struct interest destination;  // VIPs, managed prefixes, tunnel endpoints
     struct interest source;       // backends of nat services, whose replies must be looked up
+    struct learned_address learned[LEARNED_SLOTS];
 };
 
 enum { FLOW_SCRATCH = 512 };
