@@ -54,6 +54,7 @@ SHARED u32 pipeline_parse(struct pipeline* s) {
     COMPILER_BARRIER();  // what one step knows reaches the next through memory, where the verifier forgets
                          // the paths to it
     if (!word) word = stage_receive(s);
+    packet_reload(&s->packet);
     if (!word) word = parse_network(&s->packet, h);
     COMPILER_BARRIER();
     if (!word) word = parse_transport(&s->packet, h);
