@@ -153,6 +153,10 @@ struct EvaluatorReport {
     u64 waiting = 0;
     u64 connections = 0;  // held by sources under a limit
     u64 wakes = 0;
+    u64 dns_answers = 0;  // read for FQDN sets
+    u64 dns_unread = 0;   // passed unread
+    u64 learned = 0;      // addresses in FQDN sets
+    u64 learned_replaced = 0;
 };
 
 struct ProxyBackendReport {

@@ -36,8 +36,8 @@ evaluate::Rules evaluation_rules(const config::Config& config, const compile::Id
     return rules;
 }
 
-Status EvaluationTier::start(const struct tables& tables) {
-    auto evaluator = evaluate::Evaluator::start(tables);
+Status EvaluationTier::start(const struct tables& tables, node_state& node) {
+    auto evaluator = evaluate::Evaluator::start(tables, node);
     if (!evaluator) return evaluator.error().with_context("evaluator");
     evaluator_ = std::move(*evaluator);
     return {};
@@ -55,7 +55,21 @@ void EvaluationTier::apply(const config::Config& config, const compile::Snapshot
         counters[rule->name] = rule->counters;
     }
     counters_ = std::move(counters);
-    evaluator_->set_rules(std::move(rules));
+    auto names = std::make_shared<evaluate::FqdnNames>();
+    std::map<u16, std::pair<std::string, std::vector<std::string>>> sets;
+    for (const auto& [name, set] : config.policy.sets) {
+        if (set.fqdn.empty()) continue;
+        const u16 id = snapshot.identities.fqdn_sets.at(name);
+        sets[id] = {name, set.fqdn};
+        for (const std::string& domain : set.fqdn) names->add(domain, 1U << id);
+    }
+    u32 changed = 0;  // what a set knew under other names, or another set under its number, is nobody's
+    for (const auto& [id, before] : sets_) {
+        const auto now = sets.find(id);
+        if (now == sets.end() || now->second != before) changed |= 1U << id;
+    }
+    sets_ = std::move(sets);
+    evaluator_->set_rules(std::move(rules), std::move(names), changed);
 }
 
 std::shared_ptr<EvaluationLink> EvaluationTier::connect() {
@@ -83,7 +97,8 @@ std::optional<api::EvaluationReport> EvaluationTier::report(const std::string& r
 std::optional<api::EvaluatorReport> EvaluationTier::report() const {
     if (!evaluator_) return std::nullopt;
     const evaluate::EvaluatorStatistics s = evaluator_->statistics();
-    return api::EvaluatorReport{s.questions, s.answers_lost, s.waiting, s.connections, s.wakes};
+    return api::EvaluatorReport{s.questions, s.answers_lost, s.waiting, s.connections, s.wakes,
+                                s.dns_answers, s.dns_unread, s.learned, s.learned_replaced};
 }
 
 }  // namespace sluice::control

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "control/api/model.h"
 #include "control/compile/compiler.h"
@@ -19,8 +20,8 @@ evaluate::Rules evaluation_rules(const config::Config& config, const compile::Id
 
 class EvaluationTier {
 public:
-    // `tables`: with the flow table, which outlives the tier.
-    Status start(const struct tables& tables);
+    // Both outlive the tier.
+    Status start(const struct tables& tables, node_state& node);
 
     // Before the snapshot is in force.
     void apply(const config::Config& config, const compile::Snapshot& snapshot);
@@ -35,6 +36,7 @@ public:
 private:
     std::unique_ptr<evaluate::Evaluator> evaluator_;
     std::map<std::string, std::shared_ptr<evaluate::RuleCounters>> counters_;  // by rule name
+    std::map<u16, std::pair<std::string, std::vector<std::string>>> sets_;     // FQDN sets by id
 };
 
 }  // namespace sluice::control

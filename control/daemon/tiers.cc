@@ -68,7 +68,7 @@ Status Tiers::open_tables() {
     }
     struct tables view {};
     tables_->fill(view);
-    return evaluation_.start(view);
+    return evaluation_.start(view, tables_->node());
 }
 
 void Tiers::set_devices(const config::Config& config, const Plans& plans) {

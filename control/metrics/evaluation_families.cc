@@ -51,6 +51,16 @@ void evaluation_families(const api::Report& report, Families& out) {
     single(FamilyBuilder::gauge("sluice_evaluation_connections",
                                 "Connections known to be held under rules that limit them by source."),
            e.connections);
+    single(FamilyBuilder::counter("sluice_dns_answers_total", "DNS answers that passed and were read."),
+           e.dns_answers);
+    single(FamilyBuilder::counter("sluice_dns_unread_total", "DNS answers that passed unread."), e.dns_unread);
+    single(FamilyBuilder::gauge("sluice_learned_addresses", "Addresses known for names of FQDN sets."),
+           e.learned);
+    single(FamilyBuilder::gauge("sluice_learned_capacity", "Addresses that there is room for."),
+           LEARNED_SLOTS);
+    single(FamilyBuilder::counter("sluice_learned_replaced_total",
+                                  "Known addresses that gave way to others before their time."),
+           e.learned_replaced);
     single(FamilyBuilder::counter("sluice_evaluation_wakes_total", "Times the evaluator woke."), e.wakes);
 }
 

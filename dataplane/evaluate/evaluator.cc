@@ -18,12 +18,16 @@ using namespace std::chrono_literals;
 
 constexpr u64 awake_ns = 50'000;  // how long the next question is waited for before the thread sleeps
 constexpr u64 turn_ns = 1'000'000;  // how long questions may keep the loop from its other work
+constexpr u32 least_ttl = 1;  // seconds that an address is known for at least, and at most
+constexpr u32 most_ttl = 86400;
 constexpr auto tidy_period = 1s;
+
+u32 ticks_of(u64 ns) { return static_cast<u32>(ns >> 20); }
 
 }  // namespace
 
-Result<std::unique_ptr<Evaluator>> Evaluator::start(const struct tables& view) {
-    std::unique_ptr<Evaluator> evaluator(new Evaluator(view));
+Result<std::unique_ptr<Evaluator>> Evaluator::start(const struct tables& view, node_state& node) {
+    std::unique_ptr<Evaluator> evaluator(new Evaluator(view, node));
     if (Status status = evaluator->open(); !status) return status.error();
     return evaluator;
 }
@@ -37,12 +41,7 @@ Status Evaluator::open() {
     waker_ = std::make_shared<Waker>(std::move(*waker));
     if (auto id = loop_->watch(waker_->descriptor(), EPOLLIN, [this](std::uint32_t) { serve(); }); !id)
         return id.error();
-    const auto tend = [this] {
-        forget_closed();
-        connections_.tidy(monotonic_ns());
-        held_.set(connections_.held());
-    };
-    if (auto id = loop_->every(tidy_period, tend); !id) return id.error();
+    if (auto id = loop_->every(tidy_period, [this] { tend(); }); !id) return id.error();
     waker_->about_to_sleep();
     thread_ = std::thread([this] {
         if (Status status = loop_->run(); !status) spdlog::error("evaluator: {}", status.error().message);
@@ -68,12 +67,27 @@ Result<std::shared_ptr<EvaluationLink>> Evaluator::connect() {
     return link;
 }
 
-void Evaluator::forget_closed() {
+void Evaluator::tend() {
+    const u64 now = monotonic_ns();
+    connections_.tidy(now);
+    held_.set(connections_.held());
+    learned_.sweep(ticks_of(now));
+    u64 unread = past_unread_;
+    for (const auto& link : links_) {
+        unread += link->unobserved.get();
+        if (link.use_count() == 1) past_unread_ += link->unobserved.get();
+    }
+    dns_unread_.set(unread);
     std::erase_if(links_, [](const auto& link) { return link.use_count() == 1; });
 }
 
-void Evaluator::set_rules(std::shared_ptr<const Rules> rules) {
-    loop_->post([this, rules = std::move(rules)] { rules_ = rules; });
+void Evaluator::set_rules(std::shared_ptr<const Rules> rules, std::shared_ptr<const FqdnNames> names,
+                          u32 changed) {
+    loop_->post([this, rules = std::move(rules), names = std::move(names), changed] {
+        rules_ = rules;
+        names_ = names;
+        learned_.forget_sets(changed);
+    });
 }
 
 // While questions keep coming the thread stays awake for the next one, which saves both sides a system call.
@@ -103,8 +117,22 @@ bool Evaluator::drain(EvaluationLink& link) {
         link.questions.pop();
         any = true;
     }
+    while (const DnsMessage* const message = link.messages.front()) {
+        read(*message);
+        link.messages.pop();
+        any = true;
+    }
     if (any) link.to_worker.wake();
     return any;
+}
+
+void Evaluator::read(const DnsMessage& message) {
+    dns_answers_.add(1);
+    const u32 now = ticks_of(monotonic_ns());
+    for (const LearnedName& each : read_dns_answer({message.bytes.data(), message.length}, *names_)) {
+        const u64 seconds = std::clamp(each.ttl, least_ttl, most_ttl);
+        learned_.learn(each.address, each.sets, now + ticks_of(seconds * 1'000'000'000), now);
+    }
 }
 
 void Evaluator::take(EvaluationLink& link, const EvaluationQuestion& question) {
@@ -156,7 +184,8 @@ void Evaluator::revoke(const flow_query& flow) {
 }
 
 EvaluatorStatistics Evaluator::statistics() const {
-    return {questions_.get(), answers_lost_.get(), waiting_.get(), held_.get(), wakes_.get()};
+    return {questions_.get(), answers_lost_.get(), waiting_.get(),  held_.get(),
+            wakes_.get(),     dns_answers_.get(),  dns_unread_.get(), learned_.count(), learned_.replaced()};
 }
 
 }  // namespace sluice::evaluate

@@ -3,6 +3,7 @@
 
 #include "dataplane/worker/answers.h"
 #include "dataplane/worker/decapsulate.h"
+#include "dataplane/worker/dns_tap.h"
 #include "dataplane/worker/engine_settled.h"
 #include "dataplane/worker/engine_waiting.h"
 #include "dataplane/worker/evaluations.h"
@@ -36,6 +37,7 @@ struct Engine::State final : Surroundings {
           fragment_room(chosen.waiting_fragments),
           neighbor_room(chosen.waiting_neighbors),
           evaluations(chosen.evaluation, chosen.waiting_evaluations, chosen.evaluation_ns),
+          dns(chosen.evaluation),
           answers(chosen.answers_per_second, chosen.answers_burst) {
         s.tables = view;
         s.tables.surroundings = this;
@@ -53,6 +55,7 @@ struct Engine::State final : Surroundings {
     u32 wait(const WaitingFrame& waiting, u32 why, u32 word);
     void uncount_rule() const;
     void count(const Slot& slot, const WaitingFrame* before) const;
+    bool show(const Slot& slot, const Frame& frame, const Decision& decision);
 
     struct pipeline s {};
     std::array<Slot, batch_size> slots;
@@ -63,6 +66,7 @@ struct Engine::State final : Surroundings {
     WaitingRoom fragment_room;
     WaitingRoom neighbor_room;
     Evaluations evaluations;
+    DnsTap dns;
     Answers answers;
     u64 key = 0;            // of the last packet that asked for a route or its fragment's ports
     u32 route_epoch = 0;    // that those in neighbor_room have been tried under
@@ -193,16 +197,28 @@ void Engine::State::count(const Slot& slot, const WaitingFrame* before) const {
     count_verdict(counters, slot.word, length);
 }
 
+// Whether the packet is a DNS answer that the evaluator is to see first. It waits, and is counted as received.
+bool Engine::State::show(const Slot& slot, const Frame& frame, const Decision& decision) {
+    const headers& h = slot.context.h;
+    const struct flow* const flow = s.ref.flow;
+    if (slot.word != VERDICT_FORWARD || slot.context.direction == 0 || h.protocol != PROTOCOL_UDP) return false;
+    if (flow == nullptr || (flow->flags & FLOW_OBSERVED) == 0) return false;
+    const u32 payload = h.l4 + static_cast<u32>(sizeof(udp_header));
+    if (h.end < payload) return false;
+    return dns.show(frame, decision, slot.packet.data + payload, h.end - payload, s.tables.now_ns);
+}
+
 Engine::Engine(const struct tables& view, Router& router, const EngineOptions& options)
     : image_(view.image), state_(std::make_unique<State>(view, router, options)) {}
 
 Engine::~Engine() = default;
 
 size_t Engine::waiting() const {
-    return state_->fragment_room.size() + state_->neighbor_room.size() + state_->evaluations.held();
+    return state_->fragment_room.size() + state_->neighbor_room.size() + state_->evaluations.held() +
+           state_->dns.held();
 }
 
-bool Engine::answered() const { return state_->evaluations.answered(); }
+bool Engine::answered() const { return state_->evaluations.answered() || state_->dns.ready(); }
 
 EvaluationLink* Engine::link() const { return state_->evaluations.link(); }
 
@@ -222,6 +238,7 @@ void Engine::enter(u64 now_ns) {
 }
 
 void Engine::leave() {
+    if (state_->dns.take_news()) link()->to_decider->wake();
     state_->evaluations.send_questions();
     epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
@@ -265,11 +282,16 @@ void Engine::process_one(size_t i, Frame& frame) {
     state.third_pass(slot, frame);
     if (verdict_of(slot.word) == VERDICT_WAIT) [[unlikely]]
         state.hold(slot, frame, before);
-    if (verdict_of(slot.word) != VERDICT_WAIT) state.count(slot, before);
     const pipeline_context& c = slot.context;
     const u32 length = before != nullptr ? before->length : c.length;
     const u32 split = c.flags & CONTEXT_SPLIT ? port_of(&state.s, c.hop.port)->mtu : 0;
     decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule, length, split};
+    if (state.show(slot, frame, decisions_[i])) [[unlikely]] {
+        decisions_[i].word = VERDICT_WAIT;
+        if (before == nullptr) count_received(port_counters_at(&state.s.tables, c.port % NODE_PORTS), length);
+    } else if (verdict_of(slot.word) != VERDICT_WAIT) {
+        state.count(slot, before);
+    }
 }
 
 size_t Engine::process_due() {
@@ -291,7 +313,12 @@ size_t Engine::process_due() {
         state.again = false;
         return count;
     }
-    return give_up();
+    count = state.dns.take(state.due_frames.data(), decisions_.data(), batch_size, state.s.tables.now_ns, flush_);
+    for (size_t i = 0; i < count; i++) {
+        const Decision& d = decisions_[i];
+        count_verdict(port_counters_at(&state.s.tables, d.port % NODE_PORTS), d.word, d.length);
+    }
+    return count != 0 ? count : give_up();
 }
 
 size_t Engine::give_up() {

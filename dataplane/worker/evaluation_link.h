@@ -4,8 +4,10 @@
 // each through a bounded ring. The packet itself stays in its worker's buffers, held by the engine.
 #pragma once
 
+#include <array>
 #include <memory>
 
+#include "dataplane/base/counter.h"
 #include "dataplane/base/spsc_ring.h"
 #include "dataplane/base/waker.h"
 #include "dataplane/tables/flow.h"
@@ -31,15 +33,28 @@ struct EvaluationAnswer {
     u32 word = 0;  // verdict word: 0 allowed, or a drop
 };
 
+// The payload of a DNS answer that passes.
+struct DnsMessage {
+    u16 length = 0;
+    std::array<u8, 1500> bytes{};
+};
+
 struct EvaluationLink {
     static constexpr size_t capacity = 4096;
+    static constexpr size_t messages_capacity = 256;
 
     // `decider` wakes who answers, and is shared by all links to him.
     EvaluationLink(std::shared_ptr<Waker> decider, Waker worker)
-        : questions(capacity), answers(capacity), to_decider(std::move(decider)), to_worker(std::move(worker)) {}
+        : questions(capacity),
+          answers(capacity),
+          messages(messages_capacity),
+          to_decider(std::move(decider)),
+          to_worker(std::move(worker)) {}
 
     SpscRing<EvaluationQuestion> questions;
     SpscRing<EvaluationAnswer> answers;
+    SpscRing<DnsMessage> messages;  // taken off once they have been read
+    Counter unobserved;             // DNS answers that left unseen; the engine counts
     std::shared_ptr<Waker> to_decider;
     Waker to_worker;
 };
