@@ -2,6 +2,7 @@
 #include "control/daemon/evaluation_tier.h"
 
 #include "dataplane/base/log.h"
+#include "dataplane/evaluate/evaluator.h"
 
 namespace sluice::control {
 
@@ -25,8 +26,7 @@ evaluate::Rule rule_of(const config::Rule& rule) {
     return out;
 }
 
-}  // namespace
-
+// Counters apart.
 evaluate::Rules evaluation_rules(const config::Config& config, const compile::Identities& identities) {
     evaluate::Rules rules(identities.rules.bound());
     for (const config::Rule& rule : config.policy.rules) {
@@ -35,6 +35,11 @@ evaluate::Rules evaluation_rules(const config::Config& config, const compile::Id
     }
     return rules;
 }
+
+}  // namespace
+
+EvaluationTier::EvaluationTier() = default;
+EvaluationTier::~EvaluationTier() = default;
 
 Status EvaluationTier::start(const struct tables& tables, node_state& node) {
     auto evaluator = evaluate::Evaluator::start(tables, node);

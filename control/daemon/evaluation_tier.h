@@ -11,15 +11,24 @@
 
 #include "control/api/model.h"
 #include "control/compile/compiler.h"
-#include "dataplane/evaluate/evaluator.h"
+#include "dataplane/worker/evaluation_link.h"
+
+namespace sluice {
+struct tables;
+}
+
+namespace sluice::evaluate {
+class Evaluator;
+struct RuleCounters;
+}  // namespace sluice::evaluate
 
 namespace sluice::control {
 
-// What the evaluator is told, counters apart, out of a configuration and what it was compiled to.
-evaluate::Rules evaluation_rules(const config::Config& config, const compile::Identities& identities);
-
 class EvaluationTier {
 public:
+    EvaluationTier();
+    ~EvaluationTier();
+
     // Both outlive the tier.
     Status start(const struct tables& tables, node_state& node);
 

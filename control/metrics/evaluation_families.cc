@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/metrics/families.h"
 #include "control/metrics/family_builder.h"
+#include "dataplane/tables/learned.h"
 
 namespace sluice::metrics {
 

@@ -36,6 +36,9 @@ Status Evaluator::open() {
     auto loop = EventLoop::create();
     if (!loop) return loop.error();
     loop_ = std::move(*loop);
+    auto authorizer = Authorizer::create(*loop_);
+    if (!authorizer) return authorizer.error();
+    authorizer_ = std::move(*authorizer);
     auto waker = Waker::create();
     if (!waker) return waker.error();
     waker_ = std::make_shared<Waker>(std::move(*waker));
@@ -85,6 +88,7 @@ void Evaluator::set_rules(std::shared_ptr<const Rules> rules, std::shared_ptr<co
                           u32 changed) {
     loop_->post([this, rules = std::move(rules), names = std::move(names), changed] {
         rules_ = rules;
+        authorizations_.clear();
         names_ = names;
         learned_.forget_sets(changed);
     });
@@ -105,24 +109,24 @@ void Evaluator::serve() {
 
 bool Evaluator::drain() {
     bool any = false;
-    for (const auto& link : links_) any |= drain(*link);
+    for (const auto& link : links_) any |= drain(link);
     return any;
 }
 
-bool Evaluator::drain(EvaluationLink& link) {
+bool Evaluator::drain(const Link& link) {
     bool any = false;
-    waiting_.set(link.questions.size());
-    while (const EvaluationQuestion* const question = link.questions.front()) {
+    waiting_.set(link->questions.size());
+    while (const EvaluationQuestion* const question = link->questions.front()) {
         take(link, *question);
-        link.questions.pop();
+        link->questions.pop();
         any = true;
     }
-    while (const DnsMessage* const message = link.messages.front()) {
+    while (const DnsMessage* const message = link->messages.front()) {
         read(*message);
-        link.messages.pop();
+        link->messages.pop();
         any = true;
     }
-    if (any) link.to_worker.wake();
+    if (any) link->to_worker.wake();
     return any;
 }
 
@@ -135,16 +139,47 @@ void Evaluator::read(const DnsMessage& message) {
     }
 }
 
-void Evaluator::take(EvaluationLink& link, const EvaluationQuestion& question) {
+void Evaluator::take(const Link& link, const EvaluationQuestion& question) {
     questions_.add(1);
     const bool there = question.rule < rules_->size() && (*rules_)[question.rule].has_value();
     const Rule* const rule = there ? &*(*rules_)[question.rule] : nullptr;
-    settle(link, question, rule, rule != nullptr ? judge(*rule, question) : Outcome::unknown_rule);
+    if (rule == nullptr) return settle(*link, question, rule, Outcome::unknown_rule);
+    if (rule->schedule && !rule->schedule->is_open(static_cast<int64_t>(wall_ns() / 1'000'000'000)))
+        return settle(*link, question, rule, Outcome::schedule);
+    if (rule->authorizer) return consult(link, question, *rule);
+    settle(*link, question, rule, count_in(*rule, question));
 }
 
-Outcome Evaluator::judge(const Rule& rule, const EvaluationQuestion& question) {
-    if (rule.schedule && !rule.schedule->is_open(static_cast<int64_t>(wall_ns() / 1'000'000'000)))
-        return Outcome::schedule;
+// The answer may come when the rules are others already: the question is settled by those it was asked under.
+void Evaluator::consult(const Link& link, const EvaluationQuestion& question, const Rule& rule) {
+    const std::string key = AuthorizationCache::key_of(question);
+    if (const bool* const known = authorizations_.find(key, monotonic_ns())) {
+        rule.counters->cached.add(1);
+        return authorized(link, question, rule, *known ? Authorization::allowed : Authorization::denied);
+    }
+    const auto answered = [this, link, question, key, rules = rules_, &rule](Authorization answer) {
+        const u64 now = monotonic_ns();
+        if (rule.authorizer->cache_ns != 0 && answer != Authorization::failed && rules == rules_)
+            authorizations_.put(key, answer == Authorization::allowed, now + rule.authorizer->cache_ns, now);
+        authorized(link, question, rule, answer);
+        link->to_worker.wake();
+    };
+    authorizer_->ask(*rule.authorizer, authorization_request(rule.name, question), answered);
+}
+
+void Evaluator::authorized(const Link& link, const EvaluationQuestion& question, const Rule& rule,
+                           Authorization answer) {
+    Outcome outcome = Outcome::authorizer;
+    if (answer == Authorization::allowed) outcome = count_in(rule, question);
+    if (answer == Authorization::failed) {
+        outcome = rule.authorizer->fail_open ? count_in(rule, question) : Outcome::failed_closed;
+        if (outcome == Outcome::allowed) outcome = Outcome::failed_open;
+    }
+    settle(*link, question, &rule, outcome);
+}
+
+// The conditions that count what they let in, last of all.
+Outcome Evaluator::count_in(const Rule& rule, const EvaluationQuestion& question) {
     if (rule.max_connections_per_source != 0 &&
         !connections_.admit(question.rule, question.flow, rule.max_connections_per_source, monotonic_ns()))
         return Outcome::connections;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "dataplane/base/event_loop.h"
+#include "dataplane/evaluate/authorizer.h"
 #include "dataplane/evaluate/connections.h"
 #include "dataplane/evaluate/dns_answer.h"
 #include "dataplane/evaluate/learned_table.h"
@@ -58,17 +59,22 @@ private:
     Status open();
     void serve();
     bool drain();
-    bool drain(EvaluationLink& link);
+    using Link = std::shared_ptr<EvaluationLink>;
+    bool drain(const Link& link);
     void read(const DnsMessage& message);
     void tend();
-    void take(EvaluationLink& link, const EvaluationQuestion& question);
-    Outcome judge(const Rule& rule, const EvaluationQuestion& question);
+    void take(const Link& link, const EvaluationQuestion& question);
+    void consult(const Link& link, const EvaluationQuestion& question, const Rule& rule);
+    void authorized(const Link& link, const EvaluationQuestion& question, const Rule& rule, Authorization answer);
+    Outcome count_in(const Rule& rule, const EvaluationQuestion& question);
     bool within_quota(const Rule& rule, const EvaluationQuestion& question);
     void settle(EvaluationLink& link, const EvaluationQuestion& question, const Rule* rule, Outcome outcome);
     void revoke(const flow_query& flow);
 
     struct tables view_;
     std::unique_ptr<EventLoop> loop_;
+    std::unique_ptr<Authorizer> authorizer_;
+    AuthorizationCache authorizations_;
     std::shared_ptr<Waker> waker_;
     std::shared_ptr<const Rules> rules_ = std::make_shared<Rules>();
     std::vector<std::shared_ptr<EvaluationLink>> links_;

@@ -3,7 +3,10 @@
 
 import contextlib
 import datetime
+import http.server
+import json
 import socket
+import threading
 import time
 
 import programs
@@ -179,7 +182,150 @@ class Overload(Gate, LabCase):
         self.assertIsNone(self.daemon.process.poll())
 
 
-for_each_tier(globals(), FirstPacket)
+TTL = 3
+
+
+class DomainNames:
+    """Backend 1 resolves, backend 2 is what a name stands for."""
+
+    def setUp(self):
+        super().setUp()
+        self.lab = self.make_lab()
+        self.resolver, self.target = self.lab.backends
+        programs.dnsmasq(self.resolver, f"--local-ttl={TTL}", f"--address=/api.partner.example/{self.target.address4}",
+                         f"--address=/api.partner.example/{self.target.address6}",
+                         f"--address=/other.example/{self.target.address4}")
+        programs.nginx(self.target)
+        rules = [{"name": "resolver", "to": [self.resolver.address4], "protocol": "udp", "ports": "53", "action": "allow"},
+                 {"name": "partners", "to": ["set:partners"], "protocol": "tcp", "ports": "80", "action": "allow"}]
+        policy = {"default": "drop", "managed": ["10.0.1.0/24", "10.0.2.0/24", "2001:db8:2::/64"], "rules": rules,
+                  "sets": {"partners": {"fqdn": ["API.partner.example", "*.cdn.example"]}}}
+        self.daemon = self.start_daemon(self.lab, {"policy": policy})
+
+    def dig(self, name="api.partner.example", kind="A"):
+        done = self.lab.client.run("dig", "+short", "+tries=2", "+time=2", f"@{self.resolver.address4}", name, kind)
+        return done.stdout.split()
+
+    def curl(self, address=None):
+        return programs.curl(self.lab.client, address or self.target.address4, check=False, timeout=0.8)
+
+    def test_a_names_answers_open_the_rule_and_their_ttl_closes_it(self):
+        self.assertIsNone(self.curl())
+        self.assertEqual(self.dig(), [self.target.address4])
+        told = time.monotonic()
+        self.assertIsNotNone(self.curl(), "at once after the answer")
+        self.assertIsNone(self.curl(self.target.address6), "the other family was not asked for")
+        self.assertEqual(self.dig(kind="AAAA"), [self.target.address6])
+        self.assertIsNotNone(self.curl(self.target.address6))
+        time.sleep(max(0, told + TTL + 0.2 - time.monotonic()))
+        self.assertIsNone(self.curl(), "after its time to live")
+        self.dig()
+        self.assertIsNotNone(self.curl())
+        metrics = self.daemon.metrics()
+        self.assertGreaterEqual(metrics.sum("sluice_dns_answers_total"), 3)
+        self.assertGreaterEqual(metrics.sum("sluice_policy_packets_total", rule="partners"), 3)
+        wait_until(lambda: books(self.daemon.metrics()) == [], "the books to close", 5)
+
+    def test_answers_about_other_names_open_nothing(self):
+        self.assertEqual(self.dig("other.example"), [self.target.address4])
+        self.assertIsNone(self.curl())
+
+    def test_an_open_connection_outlives_its_names_ttl(self):
+        self.dig()
+        connection = programs.keep_alive(self.lab.client, self.target.address4)
+        self.addCleanup(connection.close)
+        programs.ask(connection)
+        time.sleep(TTL + 0.5)
+        self.assertIsNone(self.curl())
+        self.assertIn("backend 2", programs.ask(connection))
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """An authorizer that does as `mode` says, and keeps what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self, namespace, port=8181):
+        self.mode, self.asked = "allow", []
+        with namespace.inside():
+            super().__init__(("127.0.0.1", port), Answers)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    BODIES = {"allow": b'{"result": true}', "deny": b'{"result": {"allow": false}}', "garbage": b"\xff\x00 not json",
+              "lie": b'{"result": "true"}', "huge": b'{"result": true, "x": "' + b"x" * (8 << 20) + b'"}', "error": b'{"result": true}'}
+
+    def do_POST(self):
+        self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        mode = self.server.mode
+        if mode == "hang":
+            time.sleep(3)
+            return
+        if mode == "break":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+            self.close_connection = True
+            return
+        body = self.BODIES[mode]
+        self.send_response(500 if mode == "error" else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(body)
+
+    def log_message(self, *_arguments):
+        pass
+
+
+class ExternalAuthorizer(Gate, LabCase):
+    def ask_server(self, **settings):
+        self.start({"authorizer": {"url": "http://127.0.0.1:8181/v1/data/gate", "timeout": "300ms", **settings}})
+        self.server = Server(self.lab.node)
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+
+    def test_it_is_told_who_wants_what_and_its_word_holds(self):
+        self.ask_server()
+        self.assertIsNotNone(self.curl())
+        asked = self.server.asked[0]["input"]
+        self.assertEqual((asked["rule"], asked["source"], asked["destination"], asked["destination_port"], asked["protocol"]),
+                         ("gate", CLIENT4, VIP4, 80, "tcp"))
+        self.server.mode = "deny"
+        self.assertIsNone(self.curl(timeout=1))
+        self.assertEqual(self.outcomes(), {"allowed": 1, "authorizer": 1})
+
+    def test_an_answer_is_kept_for_its_time(self):
+        self.ask_server(cache="2s")
+        for _ in range(4):
+            self.assertIsNotNone(self.curl())
+        self.assertEqual(len(self.server.asked), 1)
+        time.sleep(2.1)
+        self.assertIsNotNone(self.curl())
+        self.assertEqual(len(self.server.asked), 2)
+        self.assertEqual(self.daemon.metrics().sum("sluice_evaluation_cached_total", rule="gate"), 3)
+
+    def hostile(self, on_failure):
+        self.ask_server(on_failure=on_failure)
+        for mode in ("hang", "garbage", "lie", "huge", "error", "break"):
+            self.server.mode = mode
+            with self.subTest(mode):
+                answer = self.curl(timeout=2 if on_failure == "allow" else 1)
+                (self.assertIsNotNone if on_failure == "allow" else self.assertIsNone)(answer)
+        self.server.shutdown()
+        self.server.server_close()  # refused from now on
+        (self.assertIsNotNone if on_failure == "allow" else self.assertIsNone)(self.curl(timeout=1))
+        self.assertEqual(self.outcomes(), {"failed_open" if on_failure == "allow" else "failed_closed": 7})
+        wait_until(lambda: books(self.daemon.metrics()) == [], "the books to close", 5)
+
+    def test_a_hostile_authorizer_closes_the_rule(self):
+        self.hostile("drop")
+
+    def test_or_leaves_it_open_where_that_is_configured(self):
+        self.hostile("allow")
+
+
+for_each_tier(globals(), FirstPacket, DomainNames)
 
 if __name__ == "__main__":
     main()
