@@ -54,6 +54,7 @@ Status Daemon::apply(Candidate candidate) {
     ports_ = current_ports(config_, plans_, numbers_);
     if (Status status = tiers_->set_ports(ports_); !status) return status;
     keep_names(candidate.snapshot);
+    tiers_->evaluation().apply(config_, candidate.snapshot);
     if (Status status = tiers_->publish(candidate.snapshot); !status) return status;
     generation_ = candidate.snapshot.generation;
     take_names(candidate.snapshot);

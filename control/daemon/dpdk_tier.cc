@@ -85,6 +85,7 @@ Status DpdkTier::State::add_member(u32 index, NodeTables& tables, const DpdkWork
     view.scratch = first_scratch + index % (FLOW_SCRATCH - first_scratch);
     EngineOptions engine;
     engine.fragments = options.fragments;
+    if (options.evaluation != nullptr) engine.evaluation = options.evaluation->connect();
     member->engine = std::make_unique<Engine>(view, member->router, engine);
     if (tables.image()) member->engine->set_image(tables.image()->data());
     member->place = place;

@@ -12,6 +12,7 @@
 
 #include "control/api/model.h"
 #include "control/config/config.h"
+#include "control/daemon/evaluation_tier.h"
 #include "control/daemon/node_tables.h"
 #include "control/daemon/placement.h"
 #include "control/daemon/plan.h"
@@ -27,6 +28,7 @@ struct DpdkWorkers {
     u32 fragments = 16384;
     MapSizes sizes;
     std::map<std::string, u8> numbers;  // of ports, by interface
+    EvaluationTier* evaluation = nullptr;
     std::vector<u32> taken;             // cores of the AF_XDP workers
     std::vector<WayOut> ways;           // by kernel devices; those that DPDK drives are left out
 };

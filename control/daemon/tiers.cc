@@ -61,12 +61,14 @@ Status Tiers::open(const config::Config& config, const Plans& plans) {
 Status Tiers::open_tables() {
     if (xdp_) {
         tables_ = NodeTables::of(*xdp_);
-        return {};
+    } else {
+        auto made = NodeTables::in_memory(sizes_);
+        if (!made) return made.error();
+        tables_ = std::move(*made);
     }
-    auto made = NodeTables::in_memory(sizes_);
-    if (!made) return made.error();
-    tables_ = std::move(*made);
-    return {};
+    struct tables view {};
+    tables_->fill(view);
+    return evaluation_.start(view, tables_->node());
 }
 
 bool Tiers::program_wanted(const InterfacePlan& plan) const {
@@ -132,6 +134,7 @@ void Tiers::start_dpdk(const config::Config& config, const std::vector<PortSetti
     options.settings = config.workers;
     options.fragments = config.tables.fragments;
     options.sizes = sizes_;
+    options.evaluation = &evaluation_;
     if (pool_) options.taken = pool_->placement().cores();
     options.ways = ways_out(ports);
     for (const PortSetting& port : ports) {
@@ -249,6 +252,7 @@ void Tiers::update_workers(const config::Config& config, const Plans& plans,
     options.workers = config.workers;
     options.fragments = config.tables.fragments;
     options.sizes = sizes_;
+    options.evaluation = &evaluation_;
     start_workers(std::move(options), plans);
 }
 

@@ -15,6 +15,7 @@
 #include "control/compile/compiler.h"
 #include "control/daemon/dpdk_tier.h"
 #include "control/daemon/environment.h"
+#include "control/daemon/evaluation_tier.h"
 #include "control/daemon/node_tables.h"
 #include "control/daemon/plan.h"
 #include "control/daemon/pool_history.h"
@@ -74,6 +75,8 @@ public:
     // Of pool() and those before it.
     const PoolHistory& pool_history() const { return history_; }
     const DpdkTier& dpdk() const { return dpdk_; }
+    EvaluationTier& evaluation() { return evaluation_; }
+    const EvaluationTier& evaluation() const { return evaluation_; }
     const std::string& no_workers() const { return no_workers_; }
     // Why a device that should be served is not; empty: it is, or should not.
     std::string unserved(const InterfacePlan& plan) const;
@@ -122,7 +125,8 @@ private:
     MapSizes sizes_;
     std::unique_ptr<XdpDataplane> xdp_;
     std::unique_ptr<NodeTables> tables_;
-    DpdkTier dpdk_;  // its workers use the tables
+    EvaluationTier evaluation_;  // looks flows up in the tables
+    DpdkTier dpdk_;              // its workers use the tables
     std::string no_dpdk_;
     std::string open_refusal_;
     std::map<std::string, Device> devices_;

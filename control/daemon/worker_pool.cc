@@ -121,6 +121,7 @@ Status WorkerPool::add_member(u32 index, netlink::KernelMirror& mirror) {
     tables.scratch = (first_scratch + index) % FLOW_SCRATCH;
     EngineOptions engine;
     engine.fragments = options_.fragments;
+    if (options_.evaluation != nullptr) engine.evaluation = options_.evaluation->connect();
     member->engine = std::make_unique<Engine>(tables, member->router, engine);
     WorkerOptions worker;
     worker.name = fmt::format("sluice-w{}", index);

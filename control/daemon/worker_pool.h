@@ -12,6 +12,7 @@
 #include "control/api/model.h"
 #include "control/config/config.h"
 #include "control/daemon/counter_book.h"
+#include "control/daemon/evaluation_tier.h"
 #include "control/daemon/placement.h"
 #include "control/daemon/ways_out.h"
 #include "dataplane/io/af_xdp/umem.h"
@@ -31,6 +32,7 @@ struct PoolOptions {
     MapSizes sizes;
     std::map<std::string, u32> mtu;  // by device
     std::vector<WayOut> ways;        // by devices that `queues` has none of
+    EvaluationTier* evaluation = nullptr;
 };
 
 class WorkerPool {

@@ -170,6 +170,7 @@ void Worker<P>::run() {
 template <Port P>
 void Worker<P>::loop() {
     sleepers_.push_back({thread_.wake_descriptor(), POLLIN, 0});
+    if (EvaluationLink* link = engine_.link()) sleepers_.push_back({link->to_worker.descriptor(), POLLIN, 0});
     const u64 started = monotonic_ns();
     u64 last_work = started;
     u64 now = started;
@@ -204,9 +205,9 @@ u32 Worker<P>::round(u64 now) {
         count_.batches.add(1);
         engine_.run(std::span(frames_).first(received), now, *this);
     }
-    if (now - expired_at_ > expiry_ns) {
+    if (engine_.answered() || (now - expired_at_ > expiry_ns && engine_.waiting() != 0)) {
+        engine_.expire(now, *this);
         expired_at_ = now;
-        if (engine_.waiting() != 0) engine_.expire(now, *this);
     }
     for (const Attached& attached : ports_) attached.port->flush();
     for (const auto& each : elsewhere_) {
@@ -237,9 +238,12 @@ template <Port P>
 void Worker<P>::sleep() {
     for (const Attached& attached : ports_) attached.port->prepare_to_sleep();
     count_.sleeps.add(1);
-    const u64 most = longest_sleep_ns();
+    EvaluationLink* const link = engine_.link();
+    if (link != nullptr) link->to_worker.about_to_sleep();
+    const u64 most = engine_.answered() ? 0 : longest_sleep_ns();
     const timespec limit{static_cast<time_t>(most / 1'000'000'000), static_cast<long>(most % 1'000'000'000)};
     ppoll(sleepers_.data(), sleepers_.size(), &limit, nullptr);
+    if (link != nullptr) link->to_worker.awake();
     if constexpr (requires(P & port) { port.wake(); }) {
         for (const Attached& attached : ports_) attached.port->wake();
     }
