@@ -16,8 +16,9 @@ using http::Request;
 using http::Response;
 
 constexpr const char* json_type = "application/json";
-constexpr u32 most_flows = 10'000;       // of one page
-constexpr size_t answering_threads = 2;  // one may be busy with a reload
+constexpr u32 most_flows = 10'000;        // of one page
+constexpr size_t answering_threads = 2;   // one may be busy with a reload
+constexpr size_t longest_body = 8 << 20;  // a thousand frames to explain
 
 void answer(Response& response, const Json& json) {
     response.type = json_type;
@@ -140,7 +141,8 @@ void post_diff(Provider& provider, const Request& request, Response& response) {
 }  // namespace
 
 Server::Server(std::string path)
-    : path_(std::move(path)), http_(http::Limits{.answering_threads = answering_threads}) {}
+    : path_(std::move(path)),
+      http_(http::Limits{.body = longest_body, .answering_threads = answering_threads}) {}
 
 void Server::routes(Provider& provider) {
     http_.route("GET", "/v1/status", with_report(provider, status_json));

@@ -1,133 +1,130 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/http/message.h"
 
+#include <curl/curl.h>
 #include <fmt/format.h>
+#include <http_parser.h>
 
 #include <algorithm>
-#include <cctype>
-
-#include "control/config/address.h"
+#include <limits>
+#include <memory>
 
 namespace sluice::http {
 
 namespace {
 
-constexpr std::string_view line_end = "\r\n";
+constexpr uint64_t length_not_given = std::numeric_limits<uint64_t>::max();
+constexpr int go_on = 0;
+constexpr int end = 1;
+
+}  // namespace
+
+// What the library's callbacks fill.
+struct RequestParser::Reading {
+    http_parser parser;
+    ParseResult result;
+    std::string target;
+    size_t head = 0;  // bytes of it, marks between its parts left out
+    size_t longest_body;
+
+    explicit Reading(size_t most_body) : longest_body(most_body) {
+        http_parser_init(&parser, HTTP_REQUEST);
+        parser.data = this;
+    }
+    ParseResult finish(size_t taken);
+};
+
+namespace {
+
+RequestParser::Reading& reading_of(http_parser* parser) {
+    return *static_cast<RequestParser::Reading*>(parser->data);
+}
+
+int refuse(http_parser* parser, int status) {
+    reading_of(parser).result.status = status;
+    return end;
+}
+
+int add_head(http_parser* parser, const char*, size_t length) {
+    return (reading_of(parser).head += length) > longest_head ? refuse(parser, 431) : go_on;
+}
+
+int add_target(http_parser* parser, const char* bytes, size_t length) {
+    reading_of(parser).target.append(bytes, length);
+    return add_head(parser, bytes, length);
+}
+
+int check_length(http_parser* parser) {
+    const bool too_long = parser->content_length != length_not_given &&
+                          parser->content_length > reading_of(parser).longest_body;
+    return too_long ? refuse(parser, 413) : go_on;
+}
+
+int add_body(http_parser* parser, const char* bytes, size_t length) {
+    std::string& body = reading_of(parser).result.request.body;
+    if (body.size() + length > reading_of(parser).longest_body) return refuse(parser, 413);
+    body.append(bytes, length);
+    return go_on;
+}
+
+// What follows is the next request.
+int stop_at_end(http_parser* parser) {
+    reading_of(parser).result.state = Parsed::complete;
+    http_parser_pause(parser, 1);
+    return go_on;
+}
+
+const http_parser_settings& callbacks() {
+    static const http_parser_settings all = [] {
+        http_parser_settings settings;
+        http_parser_settings_init(&settings);
+        settings.on_url = add_target;
+        settings.on_header_field = add_head;
+        settings.on_header_value = add_head;
+        settings.on_headers_complete = check_length;
+        settings.on_body = add_body;
+        settings.on_message_complete = stop_at_end;
+        return settings;
+    }();
+    return all;
+}
+
+// RFC 3986, section 2.1; a '%' that begins no pair of digits stands for itself.
+std::string decode(const std::string& text) {
+    int length = 0;
+    const std::unique_ptr<char, decltype(&curl_free)> decoded(
+        curl_easy_unescape(nullptr, text.c_str(), static_cast<int>(text.size()), &length), curl_free);
+    return decoded ? std::string(decoded.get(), static_cast<size_t>(length)) : text;
+}
+
+// In a query '+' is a blank (application/x-www-form-urlencoded).
+std::string decode_query(std::string text) {
+    std::replace(text.begin(), text.end(), '+', ' ');
+    return decode(text);
+}
+
+// What stands before `mark`, which is taken off as well; all of it where `mark` does not occur.
+std::string take_until(std::string& text, char mark) {
+    const size_t at = std::min(text.find(mark), text.size());
+    const std::string taken = text.substr(0, at);
+    text.erase(0, at + 1);
+    return taken;
+}
+
+void take_target(std::string target, Request& request) {
+    request.path = decode(take_until(target, '?'));
+    while (!target.empty()) {
+        std::string value = take_until(target, '&');
+        const std::string name = decode_query(take_until(value, '='));
+        request.parameters.emplace(name, decode_query(value));
+    }
+}
 
 ParseResult refused(int status) {
     ParseResult result;
     result.state = Parsed::refused;
     result.status = status;
     return result;
-}
-
-bool equal_without_case(std::string_view a, std::string_view b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
-
-std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
-// What stands before `end`, which is taken off as well; all of it where `end` does not occur.
-std::string_view take_until(std::string_view& text, std::string_view end) {
-    const size_t at = std::min(text.find(end), text.size());
-    const std::string_view taken = text.substr(0, at);
-    text.remove_prefix(std::min(at + end.size(), text.size()));
-    return taken;
-}
-
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    const char small = static_cast<char>(c | 0x20);
-    return small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
-}
-
-// RFC 3986, section 2.1; a '%' that begins no pair of digits stands for itself.
-std::string decode(std::string_view text, bool plus_is_blank) {
-    std::string out;
-    for (size_t i = 0; i < text.size(); ++i) {
-        const int high = text[i] == '%' && i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-        const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
-        if (low >= 0) {
-            out += static_cast<char>(high * 16 + low);
-            i += 2;
-        } else {
-            out += plus_is_blank && text[i] == '+' ? ' ' : text[i];
-        }
-    }
-    return out;
-}
-
-void take_target(std::string_view target, Request& request) {
-    request.path = decode(take_until(target, "?"), false);
-    while (!target.empty()) {
-        std::string_view value = take_until(target, "&");
-        const std::string name = decode(take_until(value, "="), true);
-        request.parameters.emplace(name, decode(value, true));
-    }
-}
-
-// What the header fields say that matters here.
-struct Fields {
-    size_t body = 0;
-    int refusal = 0;
-    bool length_given = false;
-};
-
-void take_length(std::string_view value, Fields& fields) {
-    const auto length = config::parse_number(value, ~uint64_t{0});
-    if (!length || (fields.length_given && *length != fields.body)) {
-        fields.refusal = 400;
-    } else if (*length > longest_body) {
-        fields.refusal = 413;
-    } else {
-        fields.body = *length;
-        fields.length_given = true;
-    }
-}
-
-void take_field(std::string_view line, Request& request, Fields& fields) {
-    const size_t colon = line.find(':');
-    // RFC 9112, section 5.1: no blank before the colon; 5.2: no folded lines.
-    if (colon == std::string_view::npos || colon == 0 || line.find_first_of(" \t") < colon) {
-        fields.refusal = 400;
-        return;
-    }
-    const std::string_view name = line.substr(0, colon);
-    const std::string_view value = trim(line.substr(colon + 1));
-    if (equal_without_case(name, "content-length")) take_length(value, fields);
-    if (equal_without_case(name, "transfer-encoding")) fields.refusal = 501;
-    if (!equal_without_case(name, "connection")) return;
-    if (equal_without_case(value, "close")) request.keep_alive = false;
-    if (equal_without_case(value, "keep-alive")) request.keep_alive = true;
-}
-
-bool take_request_line(std::string_view line, Request& request) {
-    request.method = take_until(line, " ");
-    const std::string_view target = take_until(line, " ");
-    const bool known = line == "HTTP/1.1" || line == "HTTP/1.0";
-    if (request.method.empty() || !target.starts_with('/') || !known) return false;
-    request.keep_alive = line == "HTTP/1.1";
-    take_target(target, request);
-    return true;
-}
-
-const char* reason(int status) {
-    switch (status) {
-        case 200: return "OK";
-        case 400: return "Bad Request";
-        case 404: return "Not Found";
-        case 413: return "Content Too Large";
-        case 422: return "Unprocessable Content";
-        case 431: return "Request Header Fields Too Large";
-        case 501: return "Not Implemented";
-        case 503: return "Service Unavailable";
-        default: return "";
-    }
 }
 
 }  // namespace
@@ -137,30 +134,42 @@ std::optional<std::string> Request::parameter(const std::string& name) const {
     return found == parameters.end() ? std::nullopt : std::optional(found->second);
 }
 
-ParseResult parse_request(std::string_view bytes) {
-    const std::string_view head_end = "\r\n\r\n";
-    const size_t end = bytes.find(head_end);
-    if (std::min(end, bytes.size()) > longest_head) return refused(431);
-    if (end == std::string_view::npos) return {};
-    ParseResult result;
-    std::string_view head = bytes.substr(0, end);
-    if (!take_request_line(take_until(head, line_end), result.request)) return refused(400);
-    Fields fields;
-    while (!head.empty() && fields.refusal == 0)
-        take_field(take_until(head, line_end), result.request, fields);
-    if (fields.refusal != 0) return refused(fields.refusal);
-    const std::string_view rest = bytes.substr(end + head_end.size());
-    if (rest.size() < fields.body) return {};
-    result.request.body = rest.substr(0, fields.body);
-    result.length = end + head_end.size() + fields.body;
-    result.state = Parsed::complete;
-    return result;
+RequestParser::RequestParser(size_t longest_body)
+    : longest_body_(longest_body), reading_(std::make_unique<Reading>(longest_body)) {}
+RequestParser::~RequestParser() = default;
+RequestParser::RequestParser(RequestParser&&) noexcept = default;
+RequestParser& RequestParser::operator=(RequestParser&&) noexcept = default;
+
+ParseResult RequestParser::Reading::finish(size_t taken) {
+    if (result.status != 0) return refused(result.status);
+    const http_errno error = HTTP_PARSER_ERRNO(&parser);
+    if (error != HPE_OK && error != HPE_PAUSED) return refused(error == HPE_HEADER_OVERFLOW ? 431 : 400);
+    if (parser.http_major != 1 || !target.starts_with('/')) return refused(400);
+    result.request.method = http_method_str(static_cast<http_method>(parser.method));
+    result.request.keep_alive = http_should_keep_alive(&parser) != 0;
+    take_target(std::move(target), result.request);
+    result.length = taken;
+    return std::move(result);
+}
+
+ParseResult RequestParser::take(std::string_view bytes) {
+    const size_t taken = http_parser_execute(&reading_->parser, &callbacks(), bytes.data(), bytes.size());
+    const bool ended = HTTP_PARSER_ERRNO(&reading_->parser) != HPE_OK;  // paused at its end, or refused
+    if (!ended) {
+        ParseResult more;
+        more.length = taken;
+        return more;
+    }
+    ParseResult done = reading_->finish(taken);
+    reading_ = std::make_unique<Reading>(longest_body_);
+    return done;
 }
 
 std::string compose(const Response& response, bool keep_alive, bool with_body) {
     return fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {}\r\n\r\n{}",
-                       response.status, reason(response.status), response.type, response.body.size(),
-                       keep_alive ? "keep-alive" : "close", with_body ? response.body : "");
+                       response.status, http_status_str(static_cast<http_status>(response.status)),
+                       response.type, response.body.size(), keep_alive ? "keep-alive" : "close",
+                       with_body ? response.body : "");
 }
 
 }  // namespace sluice::http

@@ -95,6 +95,7 @@ void Server::add(UniqueFd fd) {
     const std::uint64_t id = next_id_++;
     Connection& connection = connections_[id];
     connection.fd = std::move(fd);
+    connection.parser = RequestParser(limits_.body);
     connection.deadline = Clock::now() + limits_.request;
     watch(id, connection, EPOLLIN);
 }
@@ -149,13 +150,13 @@ void Server::read_some(std::uint64_t id, Connection& connection) {
 }
 
 void Server::take_request(std::uint64_t id, Connection& connection) {
-    ParseResult parsed = parse_request(connection.in);
+    ParseResult parsed = connection.parser.take(connection.in);
+    connection.in.erase(0, parsed.length);
     if (parsed.state == Parsed::incomplete) return;
     if (parsed.state == Parsed::refused) {
         connection.keep_alive = false;
         return answer(id, connection, {parsed.status, "text/plain", "request refused\n"});
     }
-    connection.in.erase(0, parsed.length);
     connection.keep_alive = parsed.request.keep_alive;
     const bool head = parsed.request.method == "HEAD";
     const auto route = routes_.find({head ? "GET" : parsed.request.method, parsed.request.path});

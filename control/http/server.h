@@ -31,6 +31,7 @@ using Handler = std::function<void(const Request&, Response&)>;
 
 struct Limits {
     size_t connections = 256;
+    size_t body = 0;                          // bytes of a request's
     std::chrono::milliseconds request{5000};  // for a whole request to come, the silence before it included
     std::chrono::milliseconds answer{30000};  // for an answer to be taken
     size_t answering_threads = 1;
@@ -62,7 +63,8 @@ private:
         UniqueFd fd;
         EventLoop::Id watch = 0;  // 0: none, while its answer is composed
         State state = State::reading;
-        std::string in;
+        RequestParser parser;
+        std::string in;  // not parsed yet
         std::string out;
         size_t sent = 0;
         bool keep_alive = false;
