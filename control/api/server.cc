@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "control/api/explain_json.h"
 #include "control/api/json.h"
 #include "control/config/address.h"
 #include "control/http/listen.h"
@@ -17,6 +18,7 @@ using http::Response;
 constexpr const char* json_type = "application/json";
 constexpr u32 most_flows = 10'000;       // of one page
 constexpr size_t answering_threads = 2;  // one may be busy with a reload
+constexpr size_t most_body = 8 << 20;    // a thousand frames to explain
 
 void answer(Response& response, const Json& json) {
     response.type = json_type;
@@ -110,10 +112,28 @@ void post_drain(Provider& provider, const Request& request, Response& response, 
            422);
 }
 
+void post_explain(Provider& provider, const Request& request, Response& response) {
+    const Result<ExplainRequest> wanted = explain_request(request.body);
+    if (!wanted) return refuse(response, 400, wanted.error().message);
+    const Result<ExplainAnswer> told = provider.explain(*wanted);
+    if (!told) return refuse(response, 422, told.error().message);
+    answer(response, explain_json(*told));
+}
+
+void post_diff(Provider& provider, const Request& request, Response& response) {
+    const Result<Json> file = member(request, "config");
+    if (!file) return refuse(response, 400, file.error().message);
+    if (!file->is_string()) return refuse(response, 400, "config: expected a file's path");
+    const Result<DiffReport> report = provider.config_diff(file->get<std::string>());
+    if (!report) return refuse(response, 422, report.error().message);
+    answer(response, diff_json(*report));
+}
+
 }  // namespace
 
 Server::Server(std::string path)
-    : path_(std::move(path)), http_(http::Limits{.answering_threads = answering_threads}) {}
+    : path_(std::move(path)),
+      http_(http::Limits{.body = most_body, .answering_threads = answering_threads}) {}
 
 void Server::routes(Provider& provider) {
     http_.route("GET", "/v1/status", with_report(provider, status_json));
@@ -136,6 +156,12 @@ void Server::routes(Provider& provider) {
     });
     http_.route("PUT", "/v1/log-level", [&provider](const Request& request, Response& response) {
         put_log_level(provider, request, response);
+    });
+    http_.route("POST", "/v1/explain", [&provider](const Request& request, Response& response) {
+        post_explain(provider, request, response);
+    });
+    http_.route("POST", "/v1/config/diff", [&provider](const Request& request, Response& response) {
+        post_diff(provider, request, response);
     });
     for (const bool drained : {true, false}) {
         http_.route("POST", drained ? "/v1/drain" : "/v1/undrain",

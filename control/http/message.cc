@@ -73,6 +73,7 @@ void take_target(std::string_view target, Request& request) {
 
 // What the header fields say that matters here.
 struct Fields {
+    size_t most_body = 0;
     size_t body = 0;
     int refusal = 0;
     bool length_given = false;
@@ -82,7 +83,7 @@ void take_length(std::string_view value, Fields& fields) {
     const auto length = config::parse_number(value, ~uint64_t{0});
     if (!length || (fields.length_given && *length != fields.body)) {
         fields.refusal = 400;
-    } else if (*length > longest_body) {
+    } else if (*length > fields.most_body) {
         fields.refusal = 413;
     } else {
         fields.body = *length;
@@ -137,7 +138,7 @@ std::optional<std::string> Request::parameter(const std::string& name) const {
     return found == parameters.end() ? std::nullopt : std::optional(found->second);
 }
 
-ParseResult parse_request(std::string_view bytes) {
+ParseResult parse_request(std::string_view bytes, size_t most_body) {
     const std::string_view head_end = "\r\n\r\n";
     const size_t end = bytes.find(head_end);
     if (std::min(end, bytes.size()) > longest_head) return refused(431);
@@ -146,6 +147,7 @@ ParseResult parse_request(std::string_view bytes) {
     std::string_view head = bytes.substr(0, end);
     if (!take_request_line(take_until(head, line_end), result.request)) return refused(400);
     Fields fields;
+    fields.most_body = most_body;
     while (!head.empty() && fields.refusal == 0)
         take_field(take_until(head, line_end), result.request, fields);
     if (fields.refusal != 0) return refused(fields.refusal);

@@ -11,8 +11,7 @@
 
 namespace sluice::http {
 
-constexpr size_t longest_head = 8192;   // bytes of request line and header fields
-constexpr size_t longest_body = 65536;  // bytes
+constexpr size_t longest_head = 8192;  // bytes of request line and header fields
 
 struct Request {
     std::string method;
@@ -39,9 +38,9 @@ struct ParseResult {
     int status = 0;     // why it is refused: 400, 413, 431 or 501
 };
 
-// The request at the front of `bytes`. What is refused ends the connection: where the next one begins is not
-// known.
-ParseResult parse_request(std::string_view bytes);
+// The request at the front of `bytes`, whose body has `most_body` bytes at most. What is refused ends the
+// connection: where the next one begins is not known.
+ParseResult parse_request(std::string_view bytes, size_t most_body);
 
 // The answer's bytes; `with_body` is false for HEAD.
 std::string compose(const Response& response, bool keep_alive, bool with_body);

@@ -149,7 +149,7 @@ void Server::read_some(std::uint64_t id, Connection& connection) {
 }
 
 void Server::take_request(std::uint64_t id, Connection& connection) {
-    ParseResult parsed = parse_request(connection.in);
+    ParseResult parsed = parse_request(connection.in, limits_.body);
     if (parsed.state == Parsed::incomplete) return;
     if (parsed.state == Parsed::refused) {
         connection.keep_alive = false;

@@ -31,6 +31,7 @@ using Handler = std::function<void(const Request&, Response&)>;
 
 struct Limits {
     size_t connections = 256;
+    size_t body = 65536;                      // bytes of a request
     std::chrono::milliseconds request{5000};  // for a whole request to come, the silence before it included
     std::chrono::milliseconds answer{30000};  // for an answer to be taken
     size_t answering_threads = 1;

@@ -6,8 +6,10 @@
 namespace sluice::http {
 namespace {
 
+ParseResult parse(std::string_view bytes) { return parse_request(bytes, 65536); }
+
 TEST(HttpMessage, AQueryIsTakenApartAndDecoded) {
-    const ParseResult parsed = parse_request(
+    const ParseResult parsed = parse(
         "GET /v1/flows?limit=5&address=2001%3Adb8%3A%3a1&service=a+b&limit=6&flag HTTP/1.1\r\n"
         "Host: x\r\n\r\n");
     ASSERT_EQ(parsed.state, Parsed::complete);
@@ -24,8 +26,8 @@ TEST(HttpMessage, AQueryIsTakenApartAndDecoded) {
 TEST(HttpMessage, ARequestEndsWithItsBodyAndWhatFollowsIsLeft) {
     const std::string one = "PUT /a HTTP/1.1\r\ncontent-LENGTH:  3 \r\n\r\nabc";
     for (size_t length = 0; length < one.size(); ++length)
-        EXPECT_EQ(parse_request(one.substr(0, length)).state, Parsed::incomplete) << length;
-    const ParseResult parsed = parse_request(one + "GET /b HTTP/1.1\r\n\r\n");
+        EXPECT_EQ(parse(one.substr(0, length)).state, Parsed::incomplete) << length;
+    const ParseResult parsed = parse(one + "GET /b HTTP/1.1\r\n\r\n");
     ASSERT_EQ(parsed.state, Parsed::complete);
     EXPECT_EQ(parsed.request.body, "abc");
     EXPECT_EQ(parsed.length, one.size());
@@ -33,7 +35,7 @@ TEST(HttpMessage, ARequestEndsWithItsBodyAndWhatFollowsIsLeft) {
 
 TEST(HttpMessage, ConnectionsStayOpenByVersionAndField) {
     const auto stays = [](const std::string& version, const std::string& field) {
-        return parse_request("GET / " + version + "\r\n" + field + "\r\n").request.keep_alive;
+        return parse("GET / " + version + "\r\n" + field + "\r\n").request.keep_alive;
     };
     EXPECT_TRUE(stays("HTTP/1.1", ""));
     EXPECT_FALSE(stays("HTTP/1.0", ""));
@@ -43,7 +45,7 @@ TEST(HttpMessage, ConnectionsStayOpenByVersionAndField) {
 
 TEST(HttpMessage, WhatIsNoRequestIsRefused) {
     const auto status = [](const std::string& bytes) {
-        const ParseResult parsed = parse_request(bytes);
+        const ParseResult parsed = parse(bytes);
         return parsed.state == Parsed::refused ? parsed.status : 0;
     };
     for (const char* line :
