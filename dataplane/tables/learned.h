@@ -24,7 +24,8 @@ struct learned_address {
 SHARED_ASSERT(sizeof(struct learned_address) == 64, "one cache line");
 
 SHARED u32 learned_hash(const struct address* a) {
-    u64 h = (a->word[0] ^ a->word[1] * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
+    u64 h = (a->word[0] ^ a->word[1] ^ a->word[1] >> 32) * 0x9e3779b97f4a7c15ULL;
+    h = (h ^ h >> 32) * 0xbf58476d1ce4e5b9ULL;
     return (u32)(h >> 40);
 }
 

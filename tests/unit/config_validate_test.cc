@@ -187,6 +187,19 @@ TEST(ConfigValidate, ASetHasOneSource) {
     EXPECT_EQ(error_of("policy: { sets: { x: { prefixes: [] } } }"), "");
 }
 
+TEST(ConfigValidate, SetsOfDomainNamesAreForDestinationsAndStandAlone) {
+    const auto policy = [](const std::string& match) {
+        return error_of("policy: { sets: { d: { fqdn: [a.example, \"*.b.example\"] }, p: { prefixes: [] } },"
+                        " rules: [{ name: r, " + match + ", action: allow }] }");
+    };
+    EXPECT_EQ(policy("to: [\"set:d\"]"), "");
+    EXPECT_NE(policy("from: [\"set:d\"]").find("for destinations"), std::string::npos);
+    EXPECT_NE(policy("to: [\"set:d\", 10.0.0.0/8]").find("alone"), std::string::npos);
+    EXPECT_NE(policy("to: [\"set:d\", \"set:p\"]").find("alone"), std::string::npos);
+    for (const char* name : {"", "*.", "a..b", ".a", "a b", "*.*.a", "http://a"})
+        EXPECT_NE(error_of("policy: { sets: { d: { fqdn: [\"" + std::string(name) + "\"] } } }"), "") << name;
+}
+
 TEST(ConfigValidate, RoutesAndNeighbours) {
     const std::string e = "interfaces: [{ name: e }]\n";
     EXPECT_EQ(error_of(e + "routes: [{ prefix: ::/0, interface: e }, { prefix: ::/0, interface: e }]"),

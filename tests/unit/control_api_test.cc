@@ -56,7 +56,7 @@ api::Report sample() {
                             "active"});
     report.services.push_back(web);
     report.rules.push_back(
-        {"a-rule-with-a-rather-long-name-that-somebody-gave-it-for-good-reasons", "allow", {3, 300}});
+        {"a-rule-with-a-rather-long-name-that-somebody-gave-it-for-good-reasons", "allow", {3, 300}, {}});
     report.default_action = "allow";
     report.workers.push_back({});
     report.flows.capacity = 1 << 20;
