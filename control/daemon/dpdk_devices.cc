@@ -238,9 +238,19 @@ void DpdkTier::State::wait_for_workers() const {
 }
 
 void DpdkTier::State::reconnect() {
+    constexpr u32 longest_patience = 8;  // seconds
     std::vector<DpdkDevice*> orphans;
-    for (const auto& [name, each] : devices) {
-        if (!each.device || !each.device->is_orphan()) continue;
+    for (auto& [name, each] : devices) {
+        if (!each.device) continue;
+        if (!each.device->is_orphan()) {
+            each.waited = 0;
+            each.patience = 1;
+            continue;
+        }
+        // An attempt is given ever more time: on a busy machine a handshake takes longer than a second.
+        if (++each.waited < each.patience) continue;
+        each.waited = 0;
+        each.patience = std::min(2 * each.patience, longest_patience);
         if (each.device->ready()) spdlog::warn("interface {}: its memif server is gone", name);
         each.device->suspend();
         orphans.push_back(each.device.get());

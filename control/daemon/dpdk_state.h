@@ -41,6 +41,8 @@ struct OpenDpdkDevice {
     std::unique_ptr<HostPath> host;      // null: not wished for, or refused
     std::string host_refusal;
     std::string refusal;
+    u32 waited = 0;              // seconds since the last attempt to connect an orphan
+    u32 patience = 1;            // how many to wait before the next
     std::optional<u32> node;     // that it is on
     bool kernel_device = false;  // the interface is the kernel's as well
 };
