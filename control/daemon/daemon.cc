@@ -66,6 +66,7 @@ Status Daemon::begin() {
     Result<std::unique_ptr<EventLoop>> loop = EventLoop::create();
     if (!loop) return loop.error();
     loop_ = std::move(*loop);
+    backend_states_ = std::make_unique<BackendStates>(*loop_, [this] { backend_states_changed(); });
     const auto on_signal = [this](int signal) {
         if (signal != SIGHUP) return drain();
         if (Status status = reload_now(); !status)
@@ -109,6 +110,7 @@ Status Daemon::open_tiers() {
     }
     if (Status status = adopt_numbers(); !status) return status;
     adopt_names();
+    adopt_backend_states();
     Result<Candidate> candidate = prepare(config_);
     if (!candidate) return candidate.error();
     return apply(std::move(*candidate));
@@ -235,6 +237,7 @@ Daemon::~Daemon() {
     metrics_.reset();
     trace_reader_.reset();
     sweeper_.reset();
+    backend_states_.reset();
     proxy_.stop();
     tiers_.reset();
     mirror_.reset();
