@@ -252,6 +252,17 @@ void add_words(CLI::App& app, const Add& add, Options& options) {
 }
 
 template <typename Add>
+void add_tier(CLI::App& app, const Add& add, Options& options) {
+    CLI::App* tier = app.add_subcommand("tier", "what serves an interface")->require_subcommand(1);
+    CLI::App* set = add(*tier, "set", "move an interface to another tier, its connections with it",
+                        [&options] { return set_tier(options); });
+    set->add_option("INTERFACE", options.interface)->required();
+    set->add_option("TIER", options.tier, "xdp, af_xdp, dpdk, epoll, or auto: as configured")
+        ->required()
+        ->check(CLI::IsMember({"xdp", "af_xdp", "dpdk", "epoll", "auto"}));
+}
+
+template <typename Add>
 void add_explain(CLI::App& app, const Add& add, Options& options) {
     CLI::App* command = add(app, "explain", "what would happen to a packet, and why",
                             [&options] { return explain(options); });
@@ -310,13 +321,7 @@ int run(int argc, char** argv) {
     trace_command->add_flag("--follow", options.follow, "go on with what is sampled from now on");
     add_explain(app, add, options);
     add_words(app, add, options);
-    CLI::App* tier = app.add_subcommand("tier", "what serves an interface")->require_subcommand(1);
-    CLI::App* tier_set = add(*tier, "set", "move an interface to another tier, its connections with it",
-                             [&] { return set_tier(options); });
-    tier_set->add_option("INTERFACE", options.interface)->required();
-    tier_set->add_option("TIER", options.tier, "xdp, af_xdp, dpdk, epoll, or auto: as configured")
-        ->required()
-        ->check(CLI::IsMember({"xdp", "af_xdp", "dpdk", "epoll", "auto"}));
+    add_tier(app, add, options);
     CLI::App* config = app.add_subcommand("config", "configuration files")->require_subcommand(1);
     CLI::App* diff_command = add(*config, "diff", "what a file would change, live flows included",
                                  [&] { return config_diff(options); });
