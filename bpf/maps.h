@@ -188,6 +188,11 @@ SHARED struct worker_counters* worker_counters_of(const struct tables* t) {
 // The fragments of claimed traffic belong to the engine.
 SHARED u32 fragment_ports(const struct tables* t, struct pipeline_context* c) { return punt(PUNT_FRAGMENT); }
 
+// Only an engine can ask.
+SHARED u32 evaluation_of(const struct tables* t, struct pipeline_context* c, const struct image_rule* rule) {
+    return VERDICT_EVALUATE;
+}
+
 SHARED u32 kernel_route(const struct tables* t, struct packet* p, struct pipeline_context* c,
                         const struct address* to, struct next_hop* hop) {
     struct bpf_fib_lookup* fib = (struct bpf_fib_lookup*)c->fib;

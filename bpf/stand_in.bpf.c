@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// What DPDK's net_af_xdp driver is given to load: it insists on attaching a program with a map of this name
-// when it opens its sockets. Ours takes its place right after; this one passes everything.
+// What DPDK's net_af_xdp driver is given to load: it insists on a program with a map of this name for its
+// sockets. It is never attached: ours is in front of them (dataplane/io/dpdk/program_guard.h).
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>

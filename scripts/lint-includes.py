@@ -25,7 +25,8 @@ MAY_INCLUDE = {
     "dataplane/placement": ["dataplane/base", "dataplane/packet"],
     "dataplane/worker": BELOW_WORKER,
     "dataplane/proxy": BELOW_WORKER,
-    "control": [*BELOW_WORKER, "dataplane/placement", "dataplane/worker", "dataplane/proxy"],
+    "dataplane/evaluate": [*BELOW_WORKER, "dataplane/worker"],
+    "control": [*BELOW_WORKER, "dataplane/placement", "dataplane/worker", "dataplane/evaluate", "dataplane/proxy"],
 }
 # The table seam: for BPF, where a table lies is a matter of the program's maps. See the header's opening comment.
 SEAM = {("dataplane/tables/lookup.h", "bpf/maps.h"), ("dataplane/tables/lookup.h", "bpf/apart.h")}

@@ -186,6 +186,7 @@ const char* mode_name(u32 mode) {
         case MODE_DSR_L2: return "dsr_l2";
         case MODE_DSR_IPIP: return "dsr_ipip";
         case MODE_DSR_GUE: return "dsr_gue";
+        case MODE_DENIED: return "denied";
         default: return "unknown";
     }
 }
@@ -301,13 +302,37 @@ Json services_json(const Report& report) {
     return {{"services", services}};
 }
 
+// The least power of two of a microsecond within which `share` of all verdicts came; null: there were none,
+// or it took longer than the counters tell.
+Json latency_us(const HistogramReport& latency, double share) {
+    u64 all = 0;
+    for (const u64 count : latency.buckets) all += count;
+    u64 seen = 0;
+    for (size_t i = 0; i + 1 < latency.buckets.size(); ++i) {
+        seen += latency.buckets[i];
+        if (all != 0 && static_cast<double>(seen) >= share * static_cast<double>(all)) return u64{1} << i;
+    }
+    return nullptr;
+}
+
+Json evaluation_json(const EvaluationReport& evaluation) {
+    Json outcomes = Json::object();
+    for (const auto& [outcome, count] : evaluation.outcomes) outcomes[outcome] = count;
+    return {{"outcomes", outcomes},
+            {"cached", evaluation.cached},
+            {"latency_us",
+             {{"p50", latency_us(evaluation.latency, 0.5)}, {"p99", latency_us(evaluation.latency, 0.99)}}}};
+}
+
 Json policy_json(const Report& report) {
     Json rules = Json::array();
     for (const RuleReport& rule : report.rules) {
-        rules.push_back({{"name", rule.name},
-                         {"action", rule.action},
-                         {"packets", rule.counters.packets},
-                         {"bytes", rule.counters.bytes}});
+        Json entry = {{"name", rule.name},
+                      {"action", rule.action},
+                      {"packets", rule.counters.packets},
+                      {"bytes", rule.counters.bytes}};
+        if (rule.evaluation) entry["evaluation"] = evaluation_json(*rule.evaluation);
+        rules.push_back(std::move(entry));
     }
     return {{"default", report.default_action}, {"rules", rules}};
 }

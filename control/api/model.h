@@ -94,11 +94,6 @@ struct ServiceReport {
     std::vector<BackendReport> backends;
 };
 
-struct RuleReport {
-    std::string name;
-    std::string action;
-    struct pair_counters counters {};
-};
 
 struct WorkerReport {
     u32 id = 0;
@@ -139,6 +134,33 @@ struct FlowTableReport {
 struct HistogramReport {
     std::vector<u64> buckets;
     u64 sum_ns = 0;
+};
+
+// What was decided for an evaluate rule.
+struct EvaluationReport {
+    std::vector<std::pair<std::string, u64>> outcomes;  // questions by how they were answered
+    u64 cached = 0;                                     // authorizer's answers taken again
+    HistogramReport latency;                            // from the packet's arrival to the verdict
+};
+
+struct RuleReport {
+    std::string name;
+    std::string action;
+    struct pair_counters counters {};
+    std::optional<EvaluationReport> evaluation;
+};
+
+// The thread that decides for evaluate rules.
+struct EvaluatorReport {
+    u64 questions = 0;
+    u64 answers_lost = 0;
+    u64 waiting = 0;
+    u64 connections = 0;  // held by sources under a limit
+    u64 wakes = 0;
+    u64 dns_answers = 0;  // read for FQDN sets
+    u64 dns_unread = 0;   // passed unread
+    u64 learned = 0;      // addresses in FQDN sets
+    u64 learned_replaced = 0;
 };
 
 struct ProxyBackendReport {
@@ -225,6 +247,7 @@ struct Report {
     KernelReport kernel;
     std::optional<XdpRunStatistics> run;  // while the kernel keeps them
     u32 trace_every = 0;
+    std::optional<EvaluatorReport> evaluator;  // where a tier of ours serves
     std::optional<ProxyReport> proxy;  // once a service was in mode proxy
 };
 
@@ -307,6 +330,9 @@ public:
     virtual Result<Report> report() = 0;
     virtual Result<FlowPage> flows(const FlowRequest& request) = 0;
     virtual Status reload() = 0;
+    // Serves an interface by "xdp", "af_xdp", "dpdk" or "epoll"; "auto": as the configuration says. An error
+    // leaves it as it was.
+    virtual Status set_tier(const std::string& interface, const std::string& tier) = 0;
     virtual Status set_trace(u32 every) = 0;  // 0: off
     virtual Result<std::vector<TraceReport>> trace() = 0;
     virtual Status set_log_level(const std::string& level) = 0;

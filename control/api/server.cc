@@ -1,31 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/api/server.h"
 
-#include <httplib.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#include <filesystem>
 
 #include "control/api/explain_json.h"
 #include "control/api/json.h"
 #include "control/config/address.h"
+#include "control/http/listen.h"
 
 namespace sluice::api {
 
 namespace {
 
-using httplib::Request;
-using httplib::Response;
+using http::Request;
+using http::Response;
 
 constexpr const char* json_type = "application/json";
-constexpr u32 most_flows = 10'000;  // of one page
-constexpr size_t worker_threads = 2;
-constexpr size_t most_body = 8 << 20;  // a thousand frames to explain
-constexpr int any_port = 80;           // the library wants one; a unix socket has none
+constexpr u32 most_flows = 10'000;        // of one page
+constexpr size_t answering_threads = 2;   // one may be busy with a reload
+constexpr size_t longest_body = 8 << 20;  // a thousand frames to explain
 
-void answer(Response& response, const Json& json) { response.set_content(json.dump() + "\n", json_type); }
+void answer(Response& response, const Json& json) {
+    response.type = json_type;
+    response.body = json.dump() + "\n";
+}
 
 void refuse(Response& response, int status, const std::string& message) {
     response.status = status;
@@ -34,10 +32,10 @@ void refuse(Response& response, int status, const std::string& message) {
 
 // The number of parameter `name`; `fallback` where it is not given.
 Result<u64> number(const Request& request, const char* name, u64 fallback, u64 most) {
-    if (!request.has_param(name)) return fallback;
-    const std::string text = request.get_param_value(name);
-    if (const auto value = config::parse_number(text, most)) return *value;
-    return make_error("{}: value \"{}\": expected a number up to {}", name, text, most);
+    const auto text = request.parameter(name);
+    if (!text) return fallback;
+    if (const auto value = config::parse_number(*text, most)) return *value;
+    return make_error("{}: value \"{}\": expected a number up to {}", name, *text, most);
 }
 
 Result<FlowRequest> flow_request(const Request& request) {
@@ -48,9 +46,9 @@ Result<FlowRequest> flow_request(const Request& request) {
     if (!cursor) return cursor.error();
     wanted.limit = static_cast<u32>(*limit);
     wanted.cursor = *cursor;
-    wanted.service = request.get_param_value("service");
-    wanted.protocol = request.get_param_value("protocol");
-    wanted.address = request.get_param_value("address");
+    wanted.service = request.parameter("service").value_or("");
+    wanted.protocol = request.parameter("protocol").value_or("");
+    wanted.address = request.parameter("address").value_or("");
     if (!wanted.address.empty()) {
         const auto address = config::Address::parse(wanted.address);
         if (!address) return make_error("address: value \"{}\": expected an address", wanted.address);
@@ -96,6 +94,15 @@ void put_trace(Provider& provider, const Request& request, Response& response) {
     finish(response, provider.set_trace(every->get<u32>()), 503);
 }
 
+void put_tier(Provider& provider, const Request& request, Response& response) {
+    const Result<Json> interface = member(request, "interface");
+    const Result<Json> tier = member(request, "tier");
+    if (!interface || !tier) return refuse(response, 400, (interface ? tier : interface).error().message);
+    if (!interface->is_string() || !tier->is_string())
+        return refuse(response, 400, "interface and tier: expected words");
+    finish(response, provider.set_tier(interface->get<std::string>(), tier->get<std::string>()), 422);
+}
+
 void put_log_level(Provider& provider, const Request& request, Response& response) {
     const Result<Json> level = member(request, "level");
     if (!level) return refuse(response, 400, level.error().message);
@@ -131,93 +138,63 @@ void post_diff(Provider& provider, const Request& request, Response& response) {
     answer(response, diff_json(*report));
 }
 
-Status prepare_path(const std::string& path) {
-    if (path.size() >= sizeof(sockaddr_un::sun_path))
-        return make_error("control.socket: {}: expected at most {} characters", path,
-                          sizeof(sockaddr_un::sun_path) - 1);
-    std::error_code error;
-    const auto folder = std::filesystem::path(path).parent_path();
-    if (!folder.empty()) std::filesystem::create_directories(folder, error);
-    struct stat there {};
-    if (lstat(path.c_str(), &there) != 0) return {};
-    if (!S_ISSOCK(there.st_mode))
-        return make_error("control.socket: {}: expected no file but a socket there", path);
-    if (unlink(path.c_str()) != 0) return system_error(errno, "control.socket: {}", path);
-    return {};
-}
-
 }  // namespace
 
-Server::Server(std::string path) : path_(std::move(path)), http_(std::make_unique<httplib::Server>()) {}
+Server::Server(std::string path)
+    : path_(std::move(path)),
+      http_(http::Limits{.body = longest_body, .answering_threads = answering_threads}) {}
 
 void Server::routes(Provider& provider) {
-    http_->Get("/v1/status", with_report(provider, status_json));
-    http_->Get("/v1/services", with_report(provider, services_json));
-    http_->Get("/v1/policy", with_report(provider, policy_json));
-    http_->Get("/v1/flows", [&provider](const Request& request, Response& response) {
+    http_.route("GET", "/v1/status", with_report(provider, status_json));
+    http_.route("GET", "/v1/services", with_report(provider, services_json));
+    http_.route("GET", "/v1/policy", with_report(provider, policy_json));
+    http_.route("GET", "/v1/flows", [&provider](const Request& request, Response& response) {
         const Result<FlowRequest> wanted = flow_request(request);
         if (!wanted) return refuse(response, 400, wanted.error().message);
         const Result<FlowPage> page = provider.flows(*wanted);
         if (!page) return refuse(response, 503, page.error().message);
         answer(response, flows_json(*page));
     });
-    http_->Post("/v1/reload", [&provider](const Request&, Response& response) {
+    http_.route("POST", "/v1/reload", [&provider](const Request&, Response& response) {
         finish(response, provider.reload(), 422);
     });
-    http_->Get("/v1/trace",
-               [&provider](const Request&, Response& response) { get_trace(provider, response); });
-    http_->Put("/v1/trace", [&provider](const Request& request, Response& response) {
+    http_.route("GET", "/v1/trace",
+                [&provider](const Request&, Response& response) { get_trace(provider, response); });
+    http_.route("PUT", "/v1/trace", [&provider](const Request& request, Response& response) {
         put_trace(provider, request, response);
     });
-    http_->Put("/v1/log-level", [&provider](const Request& request, Response& response) {
+    http_.route("PUT", "/v1/tier", [&provider](const Request& request, Response& response) {
+        put_tier(provider, request, response);
+    });
+    http_.route("PUT", "/v1/log-level", [&provider](const Request& request, Response& response) {
         put_log_level(provider, request, response);
     });
-    http_->Post("/v1/explain", [&provider](const Request& request, Response& response) {
+    http_.route("POST", "/v1/explain", [&provider](const Request& request, Response& response) {
         post_explain(provider, request, response);
     });
-    http_->Post("/v1/config/diff", [&provider](const Request& request, Response& response) {
+    http_.route("POST", "/v1/config/diff", [&provider](const Request& request, Response& response) {
         post_diff(provider, request, response);
     });
     for (const bool drained : {true, false}) {
-        http_->Post(drained ? "/v1/drain" : "/v1/undrain",
+        http_.route("POST", drained ? "/v1/drain" : "/v1/undrain",
                     [&provider, drained](const Request& request, Response& response) {
                         post_drain(provider, request, response, drained);
                     });
     }
-    http_->set_error_handler([](const Request& request, Response& response) {
-        if (response.body.empty())
-            refuse(response, response.status, "no such request: " + request.method + " " + request.path);
+    http_.otherwise([](const Request& request, Response& response) {
+        refuse(response, 404, "no such request: " + request.method + " " + request.path);
     });
 }
 
 Result<std::unique_ptr<Server>> Server::start(const std::string& path, Provider& provider) {
-    if (Status status = prepare_path(path); !status) return status.error();
+    auto listener = http::listen_on(path);
+    if (!listener) return listener.error().with_context("control.socket: " + path);
     std::unique_ptr<Server> server(new Server(path));
-    httplib::Server& http = *server->http_;
-    http.new_task_queue = [] { return new httplib::ThreadPool(worker_threads); };
-    http.set_address_family(AF_UNIX);
-    http.set_socket_options([](int) {});  // the library's default is for TCP
-    http.set_payload_max_length(most_body);
-    http.set_keep_alive_max_count(1);
     server->routes(provider);
-    const mode_t mask = umask(0177);
-    const bool bound = http.bind_to_port(path, any_port);
-    const int error = errno;
-    umask(mask);
-    if (!bound) return system_error(error, "control.socket: {}: cannot listen", path);
-    server->thread_ = std::thread([&http, &ended = server->ended_] {
-        http.listen_after_bind();
-        ended = true;
-    });
+    if (Status status = server->http_.start(std::move(*listener)); !status) return status.error();
     return server;
 }
 
-Server::~Server() {
-    if (!thread_.joinable()) return;
-    while (!http_->is_running() && !ended_) std::this_thread::yield();
-    http_->stop();
-    thread_.join();
-    unlink(path_.c_str());
-}
+Server::~Server() { unlink(path_.c_str()); }
 
 }  // namespace sluice::api

@@ -3,16 +3,11 @@
 // The control API: HTTP and JSON over a unix socket that only root may open (docs/api.md).
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "control/api/model.h"
-
-namespace httplib {
-class Server;
-}
+#include "control/http/server.h"
 
 namespace sluice::api {
 
@@ -30,9 +25,7 @@ private:
     void routes(Provider& provider);
 
     std::string path_;
-    std::unique_ptr<httplib::Server> http_;
-    std::atomic<bool> ended_{false};
-    std::thread thread_;
+    http::Server http_;
 };
 
 }  // namespace sluice::api

@@ -34,6 +34,9 @@ u32 flags_of(const config::Config& config) {
     if (config.policy.tcp_pickup) flags |= IMAGE_TCP_PICKUP;
     if (config.policy.ip_options == config::DefaultAction::drop) flags |= IMAGE_DROP_IP_OPTIONS;
     if (!config.tunnels.empty()) flags |= IMAGE_TUNNELS;
+    for (const auto& [name, set] : config.policy.sets) {
+        if (!set.fqdn.empty()) flags |= IMAGE_OBSERVE_DNS;
+    }
     return flags;
 }
 

@@ -61,6 +61,10 @@ Result<Identities> assign_identities(const config::Config& config, const Identit
             backends.add(key_of(service, backend), backend.where);
     }
     for (const config::Rule& rule : config.policy.rules) rules.add(rule.name, rule.where);
+    Named<std::string> fqdn_sets;
+    for (const auto& [name, set] : config.policy.sets) {
+        if (!set.fqdn.empty()) fqdn_sets.add(name, set.where);
+    }
 
     Identities ids;
     const bool again = previous != nullptr;
@@ -71,6 +75,9 @@ Result<Identities> assign_identities(const config::Config& config, const Identit
                     std::min(config.tables.backends, most_ids), "backend", "tables.backends");
     if (!status) return status.error();
     status = assign(ids.rules, rules, again ? &previous->rules : nullptr, u32{POLICY_MAX_WORDS} * 64, "rule",
+                    "what a policy holds");
+    if (!status) return status.error();
+    status = assign(ids.fqdn_sets, fqdn_sets, again ? &previous->fqdn_sets : nullptr, FQDN_SETS, "FQDN set",
                     "what a policy holds");
     if (!status) return status.error();
     return ids;

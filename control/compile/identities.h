@@ -84,6 +84,7 @@ struct Identities {
     IdTable<std::string> services;
     IdTable<BackendKey> backends;
     IdTable<std::string> rules;
+    IdTable<std::string> fqdn_sets;  // below FQDN_SETS
 };
 
 // Fails when a name is there twice or when more is configured than `tables` (or the image) has room for.

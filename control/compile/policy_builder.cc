@@ -39,7 +39,7 @@ Status PolicyBuilder::prepare() {
         if (!compiled) return compiled.error();
         rules_.push_back(*compiled);
     }
-    fields_ = build_policy_fields(config_.policy.rules, environment_, rows_);
+    fields_ = build_policy_fields(config_.policy, environment_, ids_, rows_);
     return {};
 }
 
@@ -78,6 +78,7 @@ Result<struct image_policy> PolicyBuilder::write(ImageWriter& writer) {
     out.source_ports = writer.add(lines_of(fields_.source_ports));
     out.dscp = writer.add(lines_of(fields_.dscp));
     out.ports = writer.add(lines_of(fields_.ports));
+    out.fqdn = writer.add(lines_of(fields_.fqdn));
     out.no_ports_row = fields_.no_ports_row;
     out.no_service_row = fields_.no_service_row;
     return out;

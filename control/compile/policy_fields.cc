@@ -125,9 +125,33 @@ std::vector<u16> ingress_table(const Rules& rules, const Environment& environmen
     return table;
 }
 
+// Sets that the rule's `to` names and that are learned; validation sees to it that it names nothing else then.
+u32 fqdn_sets_of(const Rule& rule, const Identities& ids) {
+    u32 sets = 0;
+    for (const std::string& name : rule.to.sets) {
+        if (const auto id = ids.fqdn_sets.find(name)) sets |= 1U << *id;
+    }
+    return sets;
+}
+
+std::vector<u16> fqdn_table(const Rules& rules, const Identities& ids, RowSet& rows) {
+    std::vector<u16> table;
+    if (std::none_of(rules.begin(), rules.end(), [&](const Rule& rule) { return fqdn_sets_of(rule, ids) != 0; }))
+        return table;
+    for (u32 member = 0; member < 1U << FQDN_SETS; ++member) {
+        table.push_back(row_where(rules, rows, [&](const Rule& rule) {
+            const u32 wanted = fqdn_sets_of(rule, ids);
+            return wanted == 0 || (wanted & member) != 0;
+        }));
+    }
+    return table;
+}
+
 }  // namespace
 
-PolicyFields build_policy_fields(const Rules& rules, const Environment& environment, RowSet& rows) {
+PolicyFields build_policy_fields(const config::Policy& policy, const Environment& environment,
+                                 const Identities& ids, RowSet& rows) {
+    const Rules& rules = policy.rules;
     PolicyFields fields;
     if (rules.empty()) return fields;
     fields.protocols = protocol_table(rules, rows);
@@ -135,6 +159,7 @@ PolicyFields build_policy_fields(const Rules& rules, const Environment& environm
     fields.source_ports = port_table(rules, &Rule::source_ports, rows);
     fields.dscp = dscp_table(rules, rows);
     fields.ports = ingress_table(rules, environment, rows);
+    fields.fqdn = fqdn_table(rules, ids, rows);
     fields.no_ports_row = row_where(
         rules, rows, [](const Rule& rule) { return rule.ports.empty() && rule.source_ports.empty(); });
     fields.no_service_row = service_row(rules, "", rows);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/compile/environment.h"
+#include "control/compile/identities.h"
 #include "control/compile/row_set.h"
 #include "control/config/config.h"
 
@@ -22,12 +23,13 @@ struct PolicyFields {
     std::vector<u16> source_ports;
     std::vector<u16> dscp;   // [64]
     std::vector<u16> ports;  // [NODE_PORTS]: `interface` and `vlan`, as a port has one tag
+    std::vector<u16> fqdn;   // [1 << FQDN_SETS]: by the sets that the destination is in
     u16 no_ports_row = 0;
     u16 no_service_row = 0;
 };
 
-PolicyFields build_policy_fields(const std::vector<config::Rule>& rules, const Environment& environment,
-                                 RowSet& rows);
+PolicyFields build_policy_fields(const config::Policy& policy, const Environment& environment,
+                                 const Identities& ids, RowSet& rows);
 
 // Row of the service dimension.
 u16 service_row(const std::vector<config::Rule>& rules, const std::string& service, RowSet& rows);

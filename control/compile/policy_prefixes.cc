@@ -5,13 +5,25 @@
 
 namespace sluice::compile {
 
+namespace {
+
+// Its addresses come from DNS answers: a dimension of its own (PolicyFields::fqdn).
+bool is_learned(const config::Policy& policy, const config::AddressMatch& match) {
+    return std::any_of(match.sets.begin(), match.sets.end(), [&](const std::string& name) {
+        const auto set = policy.sets.find(name);
+        return set != policy.sets.end() && !set->second.fqdn.empty();
+    });
+}
+
+}  // namespace
+
 PolicyPrefixes::PolicyPrefixes(const config::Policy& policy, config::AddressMatch config::Rule::*side,
                                RowSet& rows)
     : policy_(policy), rows_(rows) {
     RuleBits base(rows.rules());
     for (u32 rule = 0; rule < policy.rules.size(); ++rule) {
         const config::AddressMatch& match = policy.rules[rule].*side;
-        if (match.empty()) {
+        if (match.empty() || is_learned(policy, match)) {
             base.set(rule);
             continue;
         }

@@ -32,15 +32,16 @@ Result<image_rule> compile_rule(const config::Rule& rule, u16 id) {
         case config::Action::drop: out.action = ACTION_DROP; break;
         case config::Action::reject: out.action = ACTION_REJECT; break;
         case config::Action::rate_limit: out.action = ACTION_ALLOW; break;
-        case config::Action::evaluate:
-            return make_error("{}: action evaluate: expected allow, drop, reject or rate_limit",
-                              rule.where.text());
+        case config::Action::evaluate: out.action = ACTION_EVALUATE; break;
     }
     if (rule.action == config::Action::rate_limit) {
         if (!rule.rate) return make_error("{}: action rate_limit: expected a rate", rule.where.text());
         set_meter(*rule.rate, out);
         if (rule.tcp_flags) out.flags |= RULE_FIRST_ONLY;
     }
+    if (rule.action == config::Action::evaluate && rule.when &&
+        rule.when->overload == config::DefaultAction::allow)
+        out.flags |= RULE_FALLBACK_ALLOW;
     if (!rule.stateful) out.flags |= RULE_STATELESS;
     if (rule.set_dscp) {
         out.flags |= RULE_SET_DSCP;

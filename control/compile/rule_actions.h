@@ -9,7 +9,7 @@
 
 namespace sluice::compile {
 
-// Fails for an action that the packet path does not have.
+// Fails for a rate limit without a rate.
 Result<image_rule> compile_rule(const config::Rule& rule, u16 id);
 
 }  // namespace sluice::compile

@@ -212,6 +212,26 @@ std::optional<BadByte> find_bad_byte(std::string_view text) {
     return std::nullopt;
 }
 
+// yaml-cpp reads a whole run of brackets before it tells of the first, in more than linear time: no sensible
+// file has as many open ones. Those in comments and texts are taken along.
+std::optional<BadByte> find_bracket_run(std::string_view text) {
+    constexpr size_t most = 1000;
+    const size_t at = [&] {
+        size_t open = 0;
+        for (size_t i = 0; i < text.size(); ++i) {
+            if (text[i] == '[' || text[i] == '{') ++open;
+            if ((text[i] == ']' || text[i] == '}') && open > 0) --open;
+            if (open > most) return i;
+        }
+        return text.size();
+    }();
+    if (at == text.size()) return std::nullopt;
+    const std::string_view before = text.substr(0, at);
+    const auto line = static_cast<uint32_t>(std::count(before.begin(), before.end(), '\n'));
+    const auto column = static_cast<uint32_t>(at - (before.rfind('\n') + 1));
+    return BadByte{line + 1, column + 1, fmt::format("{} brackets are open", most + 1)};
+}
+
 }  // namespace
 
 const Node* Node::find(std::string_view key) const {
@@ -287,6 +307,11 @@ std::shared_ptr<const Node> parse_document(std::string_view text, Problems& prob
     }
     if (const auto bad = find_bad_byte(text)) {
         problems.add(bad->line, bad->column, "", fmt::format("{}: expected YAML as UTF-8 text", bad->what));
+        return nullptr;
+    }
+    if (const auto run = find_bracket_run(text)) {
+        problems.add(run->line, run->column, "",
+                     fmt::format("{}: expected at most {} levels of nesting", run->what, max_document_depth));
         return nullptr;
     }
     ViewBuffer buffer(text);

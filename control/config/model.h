@@ -132,9 +132,21 @@ struct Schedule {
     bool operator==(const Schedule&) const = default;
 };
 
+// An HTTP server that is asked about each new connection.
+struct Authorizer {
+    std::string url;
+    Duration timeout{1000};
+    DefaultAction on_failure = DefaultAction::drop;
+    Duration cache{0};  // 0: every connection is asked about
+    bool operator==(const Authorizer&) const = default;
+};
+
 struct When {
     std::optional<Schedule> schedule;
     std::optional<uint32_t> max_connections_per_source;
+    std::optional<double> new_connections;  // per second
+    std::optional<Authorizer> authorizer;
+    DefaultAction overload = DefaultAction::drop;
     bool operator==(const When&) const = default;
 };
 
@@ -277,6 +289,7 @@ struct Interception {
     bool enabled = false;
     uint16_t inbound = 4143;
     uint16_t outbound = 4140;
+    bool transparent = false;
     Bypass bypass;
     bool operator==(const Interception&) const = default;
 };

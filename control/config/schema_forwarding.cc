@@ -42,12 +42,16 @@ const Schema<TunnelEndpoint>& tunnel_endpoint_schema() {
 
 const Schema<Interception>& interception_schema() {
     static const auto schema =
-        Schema<Interception>("Transparent interception of the node's own connections by the proxy.")
+        Schema<Interception>(
+            "TCP connections that arrive at the node, leave it or pass through it are taken by the proxy, "
+            "which goes on to where they were going.")
             .key("enabled", &Interception::enabled, boolean(), "false", "whether it is done")
             .key("inbound", &Interception::inbound, integer<uint16_t>(1, 65535), "4143",
                  "the proxy's port for connections from outside")
             .key("outbound", &Interception::outbound, integer<uint16_t>(1, 65535), "4140",
                  "the proxy's port for connections to outside")
+            .key("transparent", &Interception::transparent, boolean(), "false",
+                 "what arrives goes on under its client's address, not the node's")
             .key("bypass", &Interception::bypass, mapping(bypass_schema()), none, "exceptions");
     return schema;
 }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "control/config/schema.h"
 
 namespace sluice::config {
@@ -74,6 +76,10 @@ Codec<AddressMatch> address_match() {
     return {fmt::format("a list of entries that are each {}", entry), {}, std::move(read)};
 }
 
+Codec<DefaultAction> allow_or_drop() {
+    return one_of<DefaultAction>({{"allow", DefaultAction::allow}, {"drop", DefaultAction::drop}});
+}
+
 // "HH:MM" as minutes of the day; 24:00 is its end.
 std::optional<uint16_t> parse_minute(std::string_view text) {
     if (text.size() != 5 || text[2] != ':') return std::nullopt;
@@ -121,6 +127,28 @@ const Schema<Rate>& rate_schema() {
     return schema;
 }
 
+std::optional<std::string> parse_url(std::string_view text) {
+    const std::string_view rest =
+        text.substr(text.starts_with("http://") ? 7 : text.starts_with("https://") ? 8 : text.size());
+    const bool printable = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
+    if (rest.empty() || rest.front() == '/' || rest.front() == ':' || !printable) return std::nullopt;
+    return std::string(text);
+}
+
+const Schema<Authorizer>& authorizer_schema() {
+    static const auto schema =
+        Schema<Authorizer>("An HTTP server that is asked about each new connection; docs/evaluate.md has how.")
+            .key("url", &Authorizer::url, scalar<std::string>("an http or https URL", parse_url), required,
+                 "where it answers")
+            .key("timeout", &Authorizer::timeout, duration("1ms", "5s"), "1s", "for one answer")
+            .key("on_failure", &Authorizer::on_failure, allow_or_drop(), "drop",
+                 "when no answer, or none that can be read, comes in time")
+            .key("cache", &Authorizer::cache, duration("0s", "24h"), "0s",
+                 "how long an answer holds for further connections of the same source, destination, port and "
+                 "protocol");
+    return schema;
+}
+
 const Schema<When>& when_schema() {
     static const auto schema =
         Schema<When>(
@@ -131,7 +159,13 @@ const Schema<When>& when_schema() {
                  none, "when it is allowed")
             .key("max_connections_per_source", &When::max_connections_per_source,
                  optional(integer<uint32_t>(1, 1'000'000'000)), none,
-                 "connections one source may hold at a time");
+                 "connections one source may hold at a time")
+            .key("new_connections", &When::new_connections, optional(rate()), none,
+                 "new connections in a time, one second's worth at once")
+            .key("authorizer", &When::authorizer, optional(mapping(authorizer_schema())), none,
+                 "who else must agree")
+            .key("overload", &When::overload, allow_or_drop(), "drop",
+                 "what a packet gets when its question finds no room, or there is no engine to ask");
     return schema;
 }
 
@@ -144,10 +178,6 @@ const Schema<Set>& set_schema() {
             .key("fqdn", &Set::fqdn, list(any_text("a domain name"), Empty::refused), none,
                  "domain names, learned from observed DNS answers");
     return schema;
-}
-
-Codec<DefaultAction> allow_or_drop() {
-    return one_of<DefaultAction>({{"allow", DefaultAction::allow}, {"drop", DefaultAction::drop}});
 }
 
 Codec<Action> action() {

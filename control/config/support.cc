@@ -72,9 +72,6 @@ const std::vector<Limitation>& limitations() {
     static const std::vector<Limitation> all = {
         {"interfaces[].tiers[]", {"dpdk", "xdp", "af_xdp"}},
         {"interfaces[].require[]", {"xdp_native", "af_xdp", "af_xdp_zero_copy", "dpdk"}},
-        {"policy.sets.*.fqdn", {}},
-        {"policy.rules[].action", {"allow", "drop", "reject", "rate_limit"}},
-        {"policy.rules[].when", {}},
         {"policy.rules[].priority", {}},
         {"policy.rules[].log", {"off"}},
         {"services[].scheduler", {"maglev"}, "proxy"},
@@ -83,9 +80,7 @@ const std::vector<Limitation>& limitations() {
         {"services[].tier", {"auto", "xdp", "af_xdp", "dpdk", "epoll"}},
         {"services[].syn_cookies", {"off"}},
         {"services[].limits", {}, "proxy"},
-        {"services[].proxy.transparent", {"false"}},
         {"tunnels[].type", {"ipip", "gue"}},
-        {"interception.enabled", {"false"}},
         {"qos", {}},
         {"diagnostics.enabled", {"false"}},
     };

@@ -34,6 +34,19 @@ void validate_rule_references(const Config& config, Checker& check) {
     }
 }
 
+void validate_listeners(const Config& config, Checker& check) {
+    Mark diagnostics;
+    diagnostics.path = "diagnostics";
+    Mark metrics;
+    metrics.path = "metrics";
+    const std::string address = config.diagnostics.listen.address.text();
+    if (!address.starts_with("127.") && address != "::1")
+        check.wrong(diagnostics, "listen", "a loopback address, as connections are shown to the node alone");
+    if (config.diagnostics.listen == config.metrics.listen)
+        check.wrong(check.given(metrics, "listen") ? metrics : diagnostics, "listen",
+                    "metrics.listen and diagnostics.listen apart");
+}
+
 }  // namespace
 
 bool Checker::given(const Mark& where, std::string_view key) const {
@@ -75,6 +88,7 @@ void validate(const Config& config, Problems& problems) {
     validate_services(config, check);
     validate_forwarding(config, check);
     validate_qos(config, check);
+    validate_listeners(config, check);
 }
 
 }  // namespace sluice::config

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <set>
 
+#include "dataplane/tables/node.h"
+
 namespace sluice::config {
 
 namespace {
@@ -72,7 +74,14 @@ bool names_interface(const Config& config, std::string_view name) {
 
 void validate_interfaces(const Config& config, Checker& check) {
     std::set<std::string_view> names;
+    size_t ports = 0;
+    const size_t most_ports = NODE_PORTS - 1;
     for (const Interface& interface : config.interfaces) {
+        const size_t before = ports;
+        if (!sub_interface_name(config.interfaces, interface.name)) ports += 1 + interface.vlan.size();
+        if (before <= most_ports && ports > most_ports)
+            check.wrong_here(interface.where,
+                             fmt::format("expected at most {} interfaces, tags included", most_ports));
         if (!names.insert(interface.name).second) check.wrong(interface.where, "name", "each interface once");
         const std::set<uint16_t> tags(interface.vlan.begin(), interface.vlan.end());
         if (tags.size() != interface.vlan.size()) check.wrong(interface.where, "vlan", "each tag once");

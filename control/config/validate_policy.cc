@@ -64,6 +64,31 @@ void check_action(const Rule& rule, Checker& check) {
     }
 }
 
+// Whether an address is in a set of domain names is asked about destinations, and apart from prefixes.
+void check_learned(const Rule& rule, const AddressMatch& match, std::string_view key, const Config& config,
+                   Checker& check) {
+    const auto learned = [&](const std::string& name) {
+        const auto set = config.policy.sets.find(name);
+        return set != config.policy.sets.end() && !set->second.fqdn.empty();
+    };
+    const auto count = std::count_if(match.sets.begin(), match.sets.end(), learned);
+    if (count == 0) return;
+    if (key == "from") check.wrong(rule.where, key, "no set of domain names: they are for destinations");
+    if (!match.prefixes.empty() || count != static_cast<std::ptrdiff_t>(match.sets.size()))
+        check.wrong(rule.where, key, "sets of domain names alone, or none");
+}
+
+bool is_domain_name(std::string_view name) {
+    if (name.starts_with("*.")) name.remove_prefix(2);
+    if (name.ends_with('.')) name.remove_suffix(1);
+    const auto plain = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+               c == '_' || c == '.';
+    };
+    return !name.empty() && name.size() <= 253 && name.front() != '.' &&
+           name.find("..") == std::string_view::npos && std::all_of(name.begin(), name.end(), plain);
+}
+
 void check_sets(const Rule& rule, const AddressMatch& match, std::string_view key, const Config& config,
                 Checker& check) {
     for (const std::string& set : match.sets) {
@@ -73,6 +98,7 @@ void check_sets(const Rule& rule, const AddressMatch& match, std::string_view ke
         check.wrong_entry(rule.where, key, "set:" + set,
                           fmt::format("the name of a set under policy.sets{}", suggestion(set, names)));
     }
+    check_learned(rule, match, key, config, check);
 }
 
 }  // namespace
@@ -81,6 +107,10 @@ void validate_policy(const Config& config, Checker& check) {
     for (const auto& [name, set] : config.policy.sets) {
         const int sources = check.given(set.where, "file") + check.given(set.where, "prefixes") +
                             check.given(set.where, "fqdn");
+        for (const std::string& domain : set.fqdn) {
+            if (!is_domain_name(domain))
+                check.wrong_entry(set.where, "fqdn", domain, "a domain name, or *. and a domain name");
+        }
         if (sources != 1) check.wrong_here(set.where, "expected exactly one of file, prefixes and fqdn");
     }
     std::set<std::string_view> names;

@@ -44,6 +44,40 @@ void check_backend_port(const Service& service, const Backend& backend, Checker&
                     "no other port than the service's: dsr modes do not rewrite the packet");
 }
 
+bool takes(const Service& service, uint16_t port) {
+    return service.ports.any ||
+           std::any_of(service.ports.ranges.begin(), service.ports.ranges.end(),
+                       [port](const PortRange& range) { return range.lo <= port && port <= range.hi; });
+}
+
+bool is_unicast(const Address& address) {
+    const bool v4 = address.is_v4();
+    const bool multicast = v4 ? address.v4() >= 0xe0000000 : address.bytes[0] == 0xff;
+    const bool unspecified = v4 ? address.v4() >> 24 == 0 : address == Address{};
+    return !multicast && !unspecified;
+}
+
+void check_addresses(const Service& service, Checker& check) {
+    if (service.vip.is_host() && !is_unicast(service.vip.address))
+        check.wrong(service.where, "vip", "a unicast address or a prefix");
+    for (const Backend& backend : service.backends) {
+        if (!is_unicast(backend.address)) check.wrong(backend.where, "address", "a unicast address");
+    }
+}
+
+// A backend without a port stands for all ports of the service: beside it, one of these is the same server
+// again.
+void check_repeated_ports(const Service& service, Checker& check) {
+    std::set<Address> any_port;
+    for (const Backend& backend : service.backends) {
+        if (!backend.port) any_port.insert(backend.address);
+    }
+    for (const Backend& backend : service.backends) {
+        if (backend.port && takes(service, *backend.port) && any_port.contains(backend.address))
+            check.wrong(backend.where, "port", "another port, as the address is there without one, too");
+    }
+}
+
 void check_backends(const Service& service, Checker& check) {
     std::set<std::pair<Address, std::optional<uint16_t>>> seen;
     for (const Backend& backend : service.backends) {
@@ -54,6 +88,20 @@ void check_backends(const Service& service, Checker& check) {
             check.wrong(backend.where, "address", family_expectation(service.mode));
         }
         check_backend_port(service, backend, check);
+    }
+    check_repeated_ports(service, check);
+}
+
+// A backend sees the client's address, so it has to be of the client's family.
+void check_transparent(const Service& service, Checker& check) {
+    if (service.mode != Mode::proxy || !service.proxy.transparent) return;
+    const Mark proxy{service.where.file, service.where.line, service.where.column,
+                     join_path(service.where.path, "proxy")};
+    if (service.protocol != Protocol::tcp) check.wrong(proxy, "transparent", "true with protocol tcp only");
+    for (const Backend& backend : service.backends) {
+        if (backend.address.is_v4() != service.vip.is_v4())
+            check.wrong(backend.where, "address",
+                        "an address of the VIP's family, as proxy.transparent is true");
     }
 }
 
@@ -77,6 +125,7 @@ void check_combinations(const Service& service, Checker& check) {
     if (service.mode == Mode::proxy && service.tier && *service.tier != Tier::epoll) {
         check.wrong(service.where, "tier", "auto or epoll, as the mode is proxy");
     }
+    check_transparent(service, check);
     if (!service.health_check) return;
     const Mark health{service.where.file, service.where.line, service.where.column,
                       join_path(service.where.path, "health_check")};
@@ -138,6 +187,7 @@ void validate_services(const Config& config, Checker& check) {
     for (const Service& service : config.services) {
         if (!names.insert(service.name).second)
             check.wrong(service.where, "name", "each service's name once");
+        check_addresses(service, check);
         check_backends(service, check);
         check_combinations(service, check);
     }

@@ -33,6 +33,7 @@ inline void add_worker(worker_counters& sum, const worker_counters& each) {
     sum.flows_reclaimed += each.flows_reclaimed;
     sum.flows_busy += each.flows_busy;
     sum.neighbors_missing += each.neighbors_missing;
+    sum.evaluations_unasked += each.evaluations_unasked;
     sum.trace_events += each.trace_events;
     sum.trace_lost += each.trace_lost;
 }

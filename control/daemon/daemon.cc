@@ -59,10 +59,32 @@ Status Daemon::begin() {
     Result<config::Config> config = load_configuration(options_.file);
     if (!config) return config.error();
     config_ = std::move(*config);
+    sections_ = config_.interfaces;
     if (Status status = log_init({config_.log.level, config_.log.format, stderr}); !status) return status;
-    Result<NodeLock> lock = NodeLock::take(config_.control.socket + ".lock");
+    if (Status status = take_node(); !status) return status;
+    if (Status status = begin_work(); !status) return status;
+    if (!received_) return {};
+    const Status told = received_->tell_ready();
+    received_.reset();
+    return told;
+}
+
+Status Daemon::take_node() {
+    const std::string path = config_.control.socket + ".lock";
+    if (options_.upgrade) {
+        Result<Handover> received = Handover::take(config_.control.socket);
+        if (!received) return received.error();
+        received_ = std::move(*received);
+        proxy_.inherit(std::move(received_->listeners));
+    }
+    Result<NodeLock> lock =
+        received_ ? NodeLock::share(std::move(received_->lock), path) : NodeLock::take(path);
     if (!lock) return lock.error();
     lock_ = std::move(*lock);
+    return {};
+}
+
+Status Daemon::begin_work() {
     Result<std::unique_ptr<EventLoop>> loop = EventLoop::create();
     if (!loop) return loop.error();
     loop_ = std::move(*loop);
@@ -76,7 +98,8 @@ Status Daemon::begin() {
     if (Status status = open_mirror(); !status) return status;
     if (Status status = open_tiers(); !status) return status;
     if (Status status = start_timers(); !status) return status;
-    return serve();
+    if (Status status = serve(); !status) return status;
+    return offer_handover();
 }
 
 Status Daemon::open_mirror() {
@@ -111,7 +134,7 @@ Status Daemon::open_tiers() {
     if (Status status = adopt_numbers(); !status) return status;
     adopt_names();
     adopt_backend_states();
-    Result<Candidate> candidate = prepare(config_);
+    Result<Candidate> candidate = prepare(config_, moves_);
     if (!candidate) return candidate.error();
     return apply(std::move(*candidate));
 }
@@ -174,11 +197,10 @@ Status Daemon::serve() {
     auto api = api::Server::start(config_.control.socket, *this);
     if (!api) return api.error();
     api_ = std::move(*api);
-    auto metrics = metrics::Server::start(config_.metrics.listen, *this);
+    auto metrics = metrics::serve(config_.metrics.listen, *this);
     if (!metrics) return metrics.error();
     metrics_ = std::move(*metrics);
-    auto diagnostics =
-        DiagnosticsServer::start(config_.diagnostics.listen, [this] { return running_proxy(); });
+    auto diagnostics = serve_diagnostics(config_.diagnostics.listen, [this] { return running_proxy(); });
     if (diagnostics)
         diagnostics_ = std::move(*diagnostics);
     else
@@ -197,6 +219,11 @@ Status Daemon::run() {
     spdlog::info("sluice {} runs, metrics at {}, control at {}", SLUICE_VERSION,
                  config_.metrics.listen.text(), config_.control.socket);
     Status status = loop_->run();
+    while (status && successor_) {
+        if (hand_over()) return finish_proxied();
+        status = begin_work();
+        if (status) status = loop_->run();
+    }
     stopping_ = true;
     if (!options_.detach) {
         spdlog::info("stopped{}", tiers_->xdp() != nullptr ? "; the XDP tier goes on forwarding" : "");
@@ -230,17 +257,9 @@ void Daemon::stop() {
 }
 
 Daemon::~Daemon() {
-    stopping_ = true;
-    // Answers end before what they are about does.
-    diagnostics_.reset();
-    api_.reset();
-    metrics_.reset();
-    trace_reader_.reset();
-    sweeper_.reset();
-    backend_states_.reset();
+    let_go();
+    if (received_) proxy_.leave();  // the daemon before this one goes on
     proxy_.stop();
-    tiers_.reset();
-    mirror_.reset();
 }
 
 Status Daemon::clean(const std::string& file) {
@@ -248,6 +267,7 @@ Status Daemon::clean(const std::string& file) {
     if (!config) return config.error();
     const Result<NodeLock> lock = NodeLock::take(config->control.socket + ".lock");
     if (!lock) return lock.error();
+    if (Status status = ProxyTier::clean(); !status) return status;
     std::error_code ignored;
     if (!std::filesystem::exists(config->state.bpffs, ignored)) return {};
     const MapSizes sizes = MapSizes::rounded(config->tables.flows, config->tables.sources,
@@ -313,6 +333,12 @@ Status Daemon::reload() {
     return status ? *status : Status{status.error()};
 }
 
+Status Daemon::set_tier(const std::string& interface, const std::string& tier) {
+    Result<Status> status =
+        on_loop<Status>([this, interface, tier] { return set_tier_now(interface, tier); }, reload_patience);
+    return status ? *status : Status{status.error()};
+}
+
 Status Daemon::set_trace(u32 every) {
     Result<Status> status = on_loop<Status>(
         [this, every]() -> Status {
@@ -331,7 +357,7 @@ Result<std::vector<api::TraceReport>> Daemon::trace() {
 }
 
 Status Daemon::set_log_level(const std::string& level) {
-    Result<Status> status = on_loop<Status>([&level] { return log_set_level(level); }, patience);
+    Result<Status> status = on_loop<Status>([level] { return log_set_level(level); }, patience);
     return status ? *status : Status{status.error()};
 }
 

@@ -19,8 +19,10 @@
 #include "control/daemon/counter_book.h"
 #include "control/daemon/diagnostics.h"
 #include "control/daemon/explainer.h"
+#include "control/daemon/handover.h"
 #include "control/daemon/node_lock.h"
 #include "control/daemon/proxy_tier.h"
+#include "control/daemon/tier_moves.h"
 #include "control/daemon/tiers.h"
 #include "control/daemon/trace_log.h"
 #include "control/metrics/server.h"
@@ -31,8 +33,9 @@
 namespace sluice::control {
 
 struct DaemonOptions {
-    std::string file;     // configuration
-    bool detach = false;  // on stop, take everything off the node
+    std::string file;      // configuration
+    bool detach = false;   // on stop, take everything off the node
+    bool upgrade = false;  // take the node over from the daemon that runs
     config::TierFlags flags;
 };
 
@@ -54,6 +57,7 @@ public:
     Result<api::Report> report() override;
     Result<api::FlowPage> flows(const api::FlowRequest& request) override;
     Status reload() override;
+    Status set_tier(const std::string& interface, const std::string& tier) override;
     Status set_trace(u32 every) override;
     Result<std::vector<api::TraceReport>> trace() override;
     Status set_log_level(const std::string& level) override;
@@ -65,23 +69,40 @@ private:
     explicit Daemon(DaemonOptions options) : options_(std::move(options)), proxy_(options_.flags.ebpf) {}
 
     Status begin();
+    Status take_node();
+    Status begin_work();
     Status open_mirror();
     Status open_tiers();
     Status start_timers();
     Status serve();
     void stop();
     void drain();
+
+    // daemon_upgrade.cc
+    Status offer_handover();
+    void asked_to_hand_over();
+    bool hand_over();
+    Status finish_proxied();
+    void let_go();
     std::shared_ptr<const proxy::Proxy> running_proxy();
 
     // What a configuration becomes on this machine.
     struct Candidate {
         config::Config config;
+        TierMoves moves;
         Plans plans;
         PortNumbers numbers;
         std::vector<PortSetting> ports;
         compile::Snapshot snapshot;
     };
-    Result<Candidate> prepare(config::Config config) const;
+    Result<Candidate> prepare(config::Config config, const TierMoves& moves) const;
+    // A file's configuration, its interfaces where commands have moved them.
+    struct Moved {
+        config::Config config;
+        std::vector<config::Interface> sections;  // as the file has them
+        TierMoves moves;
+    };
+    Result<Moved> load_moved(const std::string& file) const;
     struct Foreseen;
     Result<std::shared_ptr<const Foreseen>> foresee(const std::string& file);
     DeviceTiers tiers_of(u32 ifindex) const;
@@ -94,9 +115,11 @@ private:
     void adopt_names();
     void keep_names(const compile::Snapshot& snapshot) const;
     Status apply(Candidate candidate);
-    Status apply_or_restore(Candidate candidate);
+    // `check`: what has to be true afterwards, beside what the configuration requires.
+    Status apply_or_restore(Candidate candidate, const std::function<Status()>& check = {});
     Status check_unchangeable(const config::Config& next) const;
     Status reload_now();
+    Status set_tier_now(const std::string& interface, const std::string& tier);
     void take_names(const compile::Snapshot& snapshot);
     compile::Environment environment_of(const config::Config& config,
                                         const std::vector<PortSetting>& ports) const;
@@ -125,6 +148,9 @@ private:
 
     DaemonOptions options_;
     std::optional<NodeLock> lock_;
+    std::optional<Handover> received_;  // what the daemon before gave, until this one serves
+    std::optional<HandoverSocket> handover_;
+    UniqueFd successor_;  // asks for the node
     std::unique_ptr<EventLoop> loop_;
     std::unique_ptr<netlink::KernelMirror> mirror_;
     std::unique_ptr<Tiers> tiers_;
@@ -136,6 +162,8 @@ private:
     TraceLog trace_log_;
 
     config::Config config_;
+    std::vector<config::Interface> sections_;  // as the file has them; config_ has them as moved
+    TierMoves moves_;
     Plans plans_;
     PortNumbers numbers_;
     std::vector<PortSetting> ports_;
@@ -149,9 +177,9 @@ private:
     std::atomic<bool> stopping_{false};
     std::optional<std::chrono::steady_clock::time_point> drain_until_;  // set once draining
 
-    std::unique_ptr<metrics::Server> metrics_;
+    std::unique_ptr<http::Server> metrics_;
     std::unique_ptr<api::Server> api_;
-    std::unique_ptr<DiagnosticsServer> diagnostics_;
+    std::unique_ptr<http::Server> diagnostics_;
 };
 
 }  // namespace sluice::control

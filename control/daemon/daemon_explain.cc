@@ -38,9 +38,9 @@ struct Daemon::Foreseen {
 };
 
 Result<std::shared_ptr<const Daemon::Foreseen>> Daemon::foresee(const std::string& file) {
-    Result<config::Config> config = load_configuration(file);
-    if (!config) return config.error();
-    Result<Candidate> candidate = prepare(std::move(*config));
+    Result<Moved> read = load_moved(file);
+    if (!read) return read.error();
+    Result<Candidate> candidate = prepare(std::move(read->config), read->moves);
     if (!candidate) return candidate.error();
     auto out = std::make_shared<Foreseen>();
     out->candidate = std::move(*candidate);

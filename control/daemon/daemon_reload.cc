@@ -19,11 +19,14 @@ std::vector<PortSetting> Daemon::current_ports(const config::Config& config, con
 }
 
 // Everything that can fail without touching what runs.
-Result<Daemon::Candidate> Daemon::prepare(config::Config config) const {
+Result<Daemon::Candidate> Daemon::prepare(config::Config config, const TierMoves& moves) const {
     Candidate candidate;
+    candidate.moves = moves;
     for (const config::Interface& interface : config.interfaces) {
         if (interface.is_sub_interface()) continue;
-        Result<InterfacePlan> plan = plan_interface(interface, options_.flags);
+        const auto move = moves.find(interface.name);
+        Result<InterfacePlan> plan = plan_interface(
+            interface, options_.flags, move == moves.end() ? std::nullopt : std::optional(move->second));
         if (!plan) return plan.error();
         candidate.plans.emplace(interface.name, std::move(*plan));
     }
@@ -44,12 +47,14 @@ Status Daemon::apply(Candidate candidate) {
     if (Status status = proxy_.apply(candidate.config, candidate.snapshot); !status) return status;
     config_ = std::move(candidate.config);
     config_.document.reset();
+    moves_ = std::move(candidate.moves);
     plans_ = std::move(candidate.plans);
     numbers_ = std::move(candidate.numbers);
     tiers_->set_devices(config_, plans_);
     ports_ = current_ports(config_, plans_, numbers_);
     if (Status status = tiers_->set_ports(ports_); !status) return status;
     keep_names(candidate.snapshot);
+    tiers_->evaluation().apply(config_, candidate.snapshot);
     if (Status status = tiers_->publish(candidate.snapshot); !status) return status;
     generation_ = candidate.snapshot.generation;
     take_names(candidate.snapshot);
@@ -61,13 +66,15 @@ Status Daemon::apply(Candidate candidate) {
 
 // What fails, a requirement for instance, may fail when the snapshot is in force already: then the one before
 // takes its place again.
-Status Daemon::apply_or_restore(Candidate candidate) {
+Status Daemon::apply_or_restore(Candidate candidate, const std::function<Status()>& check) {
     const config::Config before = config_;
+    const TierMoves moves_before = moves_;
     Status status = log_set_level(candidate.config.log.level);
     if (status) status = apply(std::move(candidate));
+    if (status && check) status = check();
     if (status) return status;
     Status restored = log_set_level(before.log.level);
-    Result<Candidate> again = prepare(before);
+    Result<Candidate> again = prepare(before, moves_before);
     if (restored) restored = again ? apply(std::move(*again)) : Status{again.error()};
     if (!restored)
         spdlog::warn("the configuration before is in force again, but: {}", restored.error().message);
@@ -121,21 +128,62 @@ Status Daemon::check_unchangeable(const config::Config& next) const {
     return {};
 }
 
+// Commands that the file leaves no place for are forgotten.
+Result<Daemon::Moved> Daemon::load_moved(const std::string& file) const {
+    Result<config::Config> config = load_configuration(file);
+    if (!config) return config.error();
+    Moved out{std::move(*config), {}, {}};
+    out.sections = out.config.interfaces;
+    for (const auto& [name, tier] : moves_) {
+        if (auto still = with_move(out.moves, out.sections, name, tier); still) out.moves = *std::move(still);
+    }
+    out.config.interfaces = moved(out.sections, out.moves);
+    return out;
+}
+
 Status Daemon::reload_now() {
     config_report_.reloads++;
     const auto attempt = [&]() -> Status {
-        Result<config::Config> config = load_configuration(options_.file);
-        if (!config) return config.error();
-        if (Status status = check_unchangeable(*config); !status) return status;
-        Result<Candidate> candidate = prepare(std::move(*config));
+        Result<Moved> file = load_moved(options_.file);
+        if (!file) return file.error();
+        if (Status status = check_unchangeable(file->config); !status) return status;
+        Result<Candidate> candidate = prepare(std::move(file->config), file->moves);
         if (!candidate) return candidate.error();
-        return apply_or_restore(std::move(*candidate));
+        Status status = apply_or_restore(std::move(*candidate));
+        if (status) sections_ = std::move(file->sections);
+        return status;
     };
     const Status status = attempt();
     config_report_.last_reload_ok = status.ok();
     config_report_.last_error = status ? "" : status.error().message;
     if (!status) config_report_.failures++;
     if (status) spdlog::info("configuration reloaded, generation {}", generation_);
+    return status;
+}
+
+// A snapshot of its own, as with a reload, so that all tiers see the same ports.
+Status Daemon::set_tier_now(const std::string& interface, const std::string& tier) {
+    const auto wanted = tier_of(tier);
+    if (!wanted) return wanted.error();
+    auto moves = with_move(moves_, sections_, interface, *wanted);
+    if (!moves) return moves.error();
+    if (*wanted && *wanted != config::Tier::epoll && !tiers_->is_open())
+        return make_error("interface {}: tier {}: the daemon started without any tier of ours", interface,
+                          tier);
+    config::Config config = config_;
+    config.interfaces = moved(sections_, *moves);
+    Result<Candidate> candidate = prepare(std::move(config), *moves);
+    if (!candidate) return candidate.error();
+    const InterfacePlan& plan = candidate->plans.at(interface);
+    if (plan.needs_program() && tiers_->xdp() == nullptr && (plan.program() || plan.dpdk_behind_program))
+        return make_error(
+            "interface {}: tier {}: it needs the XDP program, and no interface wanted that when the daemon "
+            "started: the tables lie in its own memory",
+            interface, tier);
+    tiers_->try_again(interface);
+    const Status status =
+        apply_or_restore(std::move(*candidate), [&] { return tiers_->check_moved(plans_.at(interface)); });
+    if (status) spdlog::info("interface {}: moved to tier {}", interface, tier);
     return status;
 }
 

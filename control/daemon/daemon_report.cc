@@ -91,7 +91,7 @@ void Daemon::report_traffic(api::Report& report) const {
     }
     if (tiers_->pool() != nullptr || !tiers_->pool_history().empty())
         add_tier("af_xdp", tiers_->pool_history().ports(tiers_->pool()));
-    if (tiers_->dpdk().running()) add_tier("dpdk", tiers_->dpdk().ports());
+    if (tiers_->dpdk().has_run()) add_tier("dpdk", tiers_->dpdk().ports());
 }
 
 void Daemon::report_services(api::Report& report) const {
@@ -119,7 +119,8 @@ void Daemon::report_services(api::Report& report) const {
     report.default_action = config_.policy.default_action == config::DefaultAction::allow ? "allow" : "drop";
     for (const config::Rule& rule : config_.policy.rules) {
         const u32 id = naming_->identities.rules.at(rule.name);
-        report.rules.push_back({rule.name, word(rule.action), rule_book_.of(id, rules)});
+        report.rules.push_back({rule.name, word(rule.action), rule_book_.of(id, rules),
+                                tiers_->evaluation().report(rule.name)});
     }
 }
 
@@ -131,6 +132,7 @@ void Daemon::report_flows(api::Report& report) const {
     flows.aliases = sweeper_->census().aliases;
     flows.expired = sweeper_->expired();
     flows.repaired = sweeper_->repaired();
+    report.evaluator = tiers_->evaluation().report();
     add_worker(flows.counters, tiers_->pool_history().counters(tiers_->pool()));
     for (const worker_counters& worker : tiers_->dpdk().counters()) add_worker(flows.counters, worker);
     report.trace_every = tiers_->node().trace_every;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon/diagnostics.h"
 
-#include <httplib.h>
 #include <malloc.h>
 
 #include <filesystem>
 #include <fstream>
+
+#include "control/http/listen.h"
 
 namespace sluice::control {
 
@@ -13,7 +14,6 @@ namespace {
 
 using api::Json;
 
-constexpr size_t worker_threads = 1;
 constexpr const char* json_type = "application/json";
 
 Json side_json(const proxy::SideRecord& side, const proxy::SideRecord& other) {
@@ -93,9 +93,16 @@ Json bpf_maps_json() {
     return {{"descriptors", maps}, {"bytes", bytes}};
 }
 
-bool is_loopback(const config::Address& address) {
-    const std::string text = address.text();
-    return text.starts_with("127.") || text == "::1";
+void get_connections(const proxy::Proxy* running, http::Response& response) {
+    const Result<proxy::Proxy::Table> table = running != nullptr ? running->table() : proxy::Proxy::Table{};
+    if (!table) response.status = 503;
+    response.type = json_type;
+    response.body = (table ? connections_json(*table) : Json{{"error", table.error().message}}).dump() + "\n";
+}
+
+void get_memory(const proxy::Proxy* running, http::Response& response) {
+    response.type = json_type;
+    response.body = memory_json(running).dump() + "\n";
 }
 
 }  // namespace
@@ -125,42 +132,18 @@ Json memory_json(const proxy::Proxy* proxy) {
     return out;
 }
 
-DiagnosticsServer::DiagnosticsServer() : http_(std::make_unique<httplib::Server>()) {}
-
-Result<std::unique_ptr<DiagnosticsServer>> DiagnosticsServer::start(const config::Endpoint& listen,
-                                                                    ProxyOf proxy) {
-    if (!is_loopback(listen.address))
-        return make_error("diagnostics.listen: {}: expected a loopback address", listen.text());
-    std::unique_ptr<DiagnosticsServer> server(new DiagnosticsServer);
-    httplib::Server& http = *server->http_;
-    http.new_task_queue = [] { return new httplib::ThreadPool(worker_threads); };
-    http.set_keep_alive_max_count(1);
-    http.set_payload_max_length(1 << 12);
-    http.Get("/connections", [proxy](const httplib::Request&, httplib::Response& response) {
-        const std::shared_ptr<const proxy::Proxy> running = proxy();
-        Result<proxy::Proxy::Table> table = running ? running->table() : proxy::Proxy::Table{};
-        if (!table) response.status = 503;
-        response.set_content(
-            (table ? connections_json(*table) : Json{{"error", table.error().message}}).dump() + "\n",
-            json_type);
-    });
-    http.Get("/memory", [proxy](const httplib::Request&, httplib::Response& response) {
-        response.set_content(memory_json(proxy().get()).dump() + "\n", json_type);
-    });
-    if (!http.bind_to_port(listen.address.text(), listen.port))
-        return system_error(errno, "diagnostics.listen: {}: cannot listen", listen.text());
-    server->thread_ = std::thread([&http, &ended = server->ended_] {
-        http.listen_after_bind();
-        ended = true;
-    });
+Result<std::unique_ptr<http::Server>> serve_diagnostics(const config::Endpoint& listen, ProxyOf proxy) {
+    using http::Request;
+    using http::Response;
+    auto listener = http::listen_on(listen);
+    if (!listener) return listener.error().with_context("diagnostics.listen: " + listen.text());
+    auto server = std::make_unique<http::Server>();
+    server->route("GET", "/connections",
+                  [proxy](const Request&, Response& response) { get_connections(proxy().get(), response); });
+    server->route("GET", "/memory",
+                  [proxy](const Request&, Response& response) { get_memory(proxy().get(), response); });
+    if (Status status = server->start(std::move(*listener)); !status) return status.error();
     return server;
-}
-
-DiagnosticsServer::~DiagnosticsServer() {
-    if (!thread_.joinable()) return;
-    while (!http_->is_running() && !ended_) std::this_thread::yield();
-    http_->stop();
-    thread_.join();
 }
 
 }  // namespace sluice::control

@@ -14,7 +14,8 @@ struct DpdkTier::State {
     std::map<std::string, std::string> refused;
 };
 
-DpdkTier::DpdkTier(netlink::KernelMirror&, const NodePlacement&) : state_(std::make_unique<State>()) {}
+DpdkTier::DpdkTier(netlink::KernelMirror&, const NodePlacement&, std::function<void()>)
+    : state_(std::make_unique<State>()) {}
 DpdkTier::~DpdkTier() = default;
 
 void DpdkTier::set_devices(const config::Config&, const Plans& plans) {
@@ -25,6 +26,8 @@ void DpdkTier::set_devices(const config::Config&, const Plans& plans) {
 }
 
 bool DpdkTier::serves(const std::string&) const { return false; }
+bool DpdkTier::would_open(const config::Interface&) const { return false; }
+void DpdkTier::forget_refusal(const std::string&) {}
 
 std::string DpdkTier::refusal(const std::string& interface) const {
     const auto at = state_->refused.find(interface);
@@ -51,6 +54,7 @@ std::vector<worker_counters> DpdkTier::counters() const { return {}; }
 std::vector<api::WorkerReport> DpdkTier::worker_reports(u32) const { return {}; }
 std::optional<api::DpdkReport> DpdkTier::device_report(const std::string&) const { return std::nullopt; }
 bool DpdkTier::running() const { return false; }
+bool DpdkTier::has_run() const { return false; }
 const Placement* DpdkTier::placement() const { return nullptr; }
 
 }  // namespace sluice::control

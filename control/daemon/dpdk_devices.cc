@@ -2,18 +2,26 @@
 //
 // The part of the DPDK tier that opens and closes devices.
 #include <algorithm>
+#include <cerrno>
 #include <thread>
 
 #include "control/compile/prefix.h"
 #include "control/daemon/dpdk_state.h"
 #include "dataplane/base/log.h"
 #include "dataplane/io/dpdk/eal.h"
+#include "dataplane/io/dpdk/program_guard.h"
+#include "dataplane/io/netlink/device_queues.h"
 
 namespace sluice::control {
 
 namespace {
 
 constexpr const char* af_xdp_driver = "net_af_xdp";
+
+constexpr int busy_tries = 50;
+constexpr auto busy_pause = std::chrono::milliseconds(10);
+
+bool is_busy(const Error& error) { return error.code == EBUSY; }
 
 bool is_af_xdp(const std::string& device) { return device.starts_with(af_xdp_driver); }
 
@@ -81,8 +89,14 @@ Status DpdkTier::State::start_eal(const config::Config& config, const Plans& pla
     EalOptions options;
     for (const config::Interface& interface : config.interfaces) {
         const auto plan = plans.find(interface.name);
-        if (plan != plans.end() && plan->second.dpdk)
+        if (plan != plans.end() && plan->second.dpdk) {
             options.memory += DpdkDevice::memory(options_of(interface, expected));
+        } else if (!interface.is_sub_interface()) {  // it may be moved here later on
+            DpdkDeviceOptions later;
+            later.rx_queues = static_cast<u16>(netlink::receive_queues(interface.name));
+            later.workers = static_cast<u16>(expected.plan.workers.size());
+            options.later += DpdkDevice::memory(later);
+        }
     }
     const bool first = !Eal::running();
     Status status = Eal::start(options);
@@ -96,13 +110,22 @@ Status DpdkTier::State::open_device(OpenDpdkDevice& device, DpdkDeviceOptions op
         if (!stand_in) return stand_in.error();
         device.stand_in = std::move(*stand_in);
         options.device += fmt::format(",xdp_prog={}", device.stand_in->path());
+        options.guarded = options.ifindex;
     }
+    const u64 kept = ProgramGuard::kept();
     auto opened = DpdkDevice::open(options);
+    // The kernel lets go of a closed socket's queue a moment later.
+    for (int i = 0; !opened && device.stand_in && is_busy(opened.error()) && i < busy_tries; ++i) {
+        std::this_thread::sleep_for(busy_pause);
+        const Eal::Quiet quiet;
+        opened = DpdkDevice::open(options);
+    }
     if (!opened) return opened.error();
+    if (device.stand_in && ProgramGuard::kept() == kept)
+        return make_error("interface {}: device {}: its driver attaches a program past ours",
+                          options.interface, options.device);
     device.device = std::move(*opened);
-    if (!device.stand_in) return {};
-    // The sockets are there; what they receive is our program's to say.
-    return device.stand_in->take_off(options.ifindex).with_context("interface " + options.interface);
+    return {};
 }
 
 void DpdkTier::State::open_host_path(OpenDpdkDevice& device, const config::Interface& interface) {
@@ -160,6 +183,16 @@ u32 DpdkTier::State::made_up() const {
     return ifindex;
 }
 
+bool DpdkTier::would_open(const config::Interface& interface) const {
+    const auto known = state_->devices.find(interface.name);
+    return interface.dpdk && (known == state_->devices.end() || known->second.wish != wish_of(interface));
+}
+
+void DpdkTier::forget_refusal(const std::string& interface) {
+    const auto known = state_->devices.find(interface);
+    if (known != state_->devices.end() && !known->second.device) state_->devices.erase(known);
+}
+
 void DpdkTier::set_devices(const config::Config& config, const Plans& plans) {
     State& s = *state_;
     const auto wanted = [&](const std::string& name) {
@@ -169,9 +202,7 @@ void DpdkTier::set_devices(const config::Config& config, const Plans& plans) {
     std::map<std::string, const config::Interface*> changed;
     for (const config::Interface& interface : config.interfaces) {
         if (!interface.dpdk || !wanted(interface.name)) continue;
-        const auto known = s.devices.find(interface.name);
-        if (known == s.devices.end() || known->second.wish != wish_of(interface))
-            changed[interface.name] = &interface;
+        if (would_open(interface)) changed[interface.name] = &interface;
     }
     const bool some_go = std::any_of(s.devices.begin(), s.devices.end(),
                                      [&](const auto& each) { return !wanted(each.first); });
@@ -207,9 +238,19 @@ void DpdkTier::State::wait_for_workers() const {
 }
 
 void DpdkTier::State::reconnect() {
+    constexpr u32 longest_patience = 8;  // seconds
     std::vector<DpdkDevice*> orphans;
-    for (const auto& [name, each] : devices) {
-        if (!each.device || !each.device->is_orphan()) continue;
+    for (auto& [name, each] : devices) {
+        if (!each.device) continue;
+        if (!each.device->is_orphan()) {
+            each.waited = 0;
+            each.patience = 1;
+            continue;
+        }
+        // An attempt is given ever more time: on a busy machine a handshake takes longer than a second.
+        if (++each.waited < each.patience) continue;
+        each.waited = 0;
+        each.patience = std::min(2 * each.patience, longest_patience);
         if (each.device->ready()) spdlog::warn("interface {}: its memif server is gone", name);
         each.device->suspend();
         orphans.push_back(each.device.get());

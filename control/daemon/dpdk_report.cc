@@ -69,6 +69,8 @@ std::vector<netlink::Link> DpdkTier::links() const {
 
 bool DpdkTier::running() const { return !state_->members.empty(); }
 
+bool DpdkTier::has_run() const { return running() || !state_->past_workers.empty(); }
+
 const Placement* DpdkTier::placement() const { return running() ? &state_->placement : nullptr; }
 
 std::vector<port_counters> DpdkTier::ports() const {
@@ -111,6 +113,7 @@ std::vector<api::WorkerReport> DpdkTier::worker_reports(u32 first) const {
         report.frames = s.frames;
         report.transmit_refused = s.transmit_refused;
         report.host_path_refused = s.host_path_refused;
+        report.sent_elsewhere = s.sent_elsewhere;
         reports.push_back(report);
     }
     return reports;

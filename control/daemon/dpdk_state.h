@@ -28,6 +28,7 @@ struct DpdkMember {
     WorkerCounters counters;
     KernelRouter router;
     std::vector<std::unique_ptr<DpdkPort>> ports;
+    std::vector<std::unique_ptr<PacketEgress>> ways;
     std::unique_ptr<Engine> engine;
     std::unique_ptr<Worker<DpdkPort>> worker;  // last: its thread uses the others
     WorkerPlacement place;
@@ -40,12 +41,15 @@ struct OpenDpdkDevice {
     std::unique_ptr<HostPath> host;      // null: not wished for, or refused
     std::string host_refusal;
     std::string refusal;
+    u32 waited = 0;              // seconds since the last attempt to connect an orphan
+    u32 patience = 1;            // how many to wait before the next
     std::optional<u32> node;     // that it is on
     bool kernel_device = false;  // the interface is the kernel's as well
 };
 
 struct DpdkTier::State {
-    State(netlink::KernelMirror& kernel, const NodePlacement& node) : mirror(kernel), node_placement(node) {}
+    State(netlink::KernelMirror& kernel, const NodePlacement& node, std::function<void()> pause)
+        : mirror(kernel), node_placement(node), before_pause(std::move(pause)) {}
 
     // `expected`: who would run where, as far as that is known before the devices are there.
     OpenDpdkDevice open(const config::Interface& interface, const Placement& expected, u32 made_up);
@@ -60,13 +64,19 @@ struct DpdkTier::State {
     void add_ports(DpdkMember& member, u32 index, const DpdkWorkers& options);
     u32 rank_of(const std::string& device, u32 worker) const;
     void keep_counters();
+    void stop();
+    std::vector<WayOut> ways_of(const DpdkWorkers& options) const;
     u32 made_up() const;  // an ifindex for a port that is no kernel device
     void wait_for_workers() const;
+    void work_off() const;
+    bool only_behind_program() const;
     void reconnect();
 
     netlink::KernelMirror& mirror;
     const NodePlacement& node_placement;
-    Placement placement;                            // of `members`
+    std::function<void()> before_pause;
+    Placement placement;  // of `members`
+    std::vector<WayOut> ways;
     std::map<std::string, OpenDpdkDevice> devices;  // by interface
     std::vector<std::unique_ptr<DpdkMember>> members;
     HostBridge bridge;

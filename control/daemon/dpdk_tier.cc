@@ -29,10 +29,11 @@ Polling polling_of(config::Poll poll) {
 
 }  // namespace
 
-DpdkTier::DpdkTier(netlink::KernelMirror& mirror, const NodePlacement& placement)
-    : state_(std::make_unique<State>(mirror, placement)) {}
+DpdkTier::DpdkTier(netlink::KernelMirror& mirror, const NodePlacement& placement,
+                   std::function<void()> before_pause)
+    : state_(std::make_unique<State>(mirror, placement, std::move(before_pause))) {}
 
-DpdkTier::~DpdkTier() { stop_workers(); }
+DpdkTier::~DpdkTier() { state_->stop(); }
 
 // The planner deals the receive queues; a worker sends on the transmit queue of its rank where the device has
 // so many, else by the device's inlet.
@@ -84,6 +85,7 @@ Status DpdkTier::State::add_member(u32 index, NodeTables& tables, const DpdkWork
     view.scratch = first_scratch + index % (FLOW_SCRATCH - first_scratch);
     EngineOptions engine;
     engine.fragments = options.fragments;
+    if (options.evaluation != nullptr) engine.evaluation = options.evaluation->connect();
     member->engine = std::make_unique<Engine>(view, member->router, engine);
     if (tables.image()) member->engine->set_image(tables.image()->data());
     member->place = place;
@@ -95,6 +97,7 @@ Status DpdkTier::State::add_member(u32 index, NodeTables& tables, const DpdkWork
     member->worker =
         std::make_unique<Worker<DpdkPort>>(*member->engine, tables.node(), view.port_counters, worker);
     add_ports(*member, index, options);
+    member->ways = open_ways(ways, *member->worker);
     members.push_back(std::move(member));
     return {};
 }
@@ -109,9 +112,21 @@ void DpdkTier::State::place_workers(const DpdkWorkers& options) {
     for (const std::string& line : placement.lines()) spdlog::info("placement: {}", line);
 }
 
+std::vector<WayOut> DpdkTier::State::ways_of(const DpdkWorkers& options) const {
+    std::vector<WayOut> others = options.ways;
+    std::erase_if(others, [&](const WayOut& way) {
+        const auto at = devices.find(way.interface);
+        return at != devices.end() && at->second.device;
+    });
+    return others;
+}
+
 Status DpdkTier::start_workers(NodeTables& tables, const DpdkWorkers& options) {
     State& s = *state_;
-    if (!s.members.empty()) return {};
+    const std::vector<WayOut> ways = s.ways_of(options);
+    if (!s.members.empty() && s.ways == ways) return {};
+    stop_workers();
+    s.ways = ways;
     bool any = false;
     std::vector<HostBridge::Span> spans;
     for (const auto& [name, each] : s.devices) {
@@ -143,12 +158,45 @@ void DpdkTier::State::keep_counters() {
     }
 }
 
+// What has been handed over already, and what the kernel is still handing over, for a twentieth of a second
+// at most. What comes from devices without our program in front does not end: it waits in their rings.
+void DpdkTier::State::work_off() const {
+    constexpr int most_waits = 50;
+    constexpr int least_waits = 3;
+    const auto frames = [this] {
+        u64 sum = 0;
+        for (const auto& member : members) sum += member->worker->statistics().frames;
+        return sum;
+    };
+    u64 before = frames();
+    for (int i = 0; i < most_waits; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        wait_for_workers();
+        const u64 now = frames();
+        if (i + 1 >= least_waits && (now == before || !only_behind_program())) return;
+        before = now;
+    }
+}
+
+bool DpdkTier::State::only_behind_program() const {
+    return std::all_of(devices.begin(), devices.end(),
+                       [](const auto& each) { return !each.second.device || each.second.stand_in; });
+}
+
+void DpdkTier::State::stop() {
+    bridge.stop();
+    for (const auto& member : members) member->worker->stop();
+    keep_counters();
+    members.clear();
+}
+
 void DpdkTier::stop_workers() {
     State& s = *state_;
-    s.bridge.stop();
-    for (const auto& member : s.members) member->worker->stop();
-    s.keep_counters();
-    s.members.clear();
+    if (!s.members.empty()) {
+        s.before_pause();
+        s.work_off();
+    }
+    s.stop();
 }
 
 void DpdkTier::set_image(const Image& image) {

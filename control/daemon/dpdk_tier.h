@@ -4,6 +4,7 @@
 // Control thread only. Built without libdpdk it refuses every device with that reason (dpdk_absent.cc).
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,9 +12,11 @@
 
 #include "control/api/model.h"
 #include "control/config/config.h"
+#include "control/daemon/evaluation_tier.h"
 #include "control/daemon/node_tables.h"
 #include "control/daemon/placement.h"
 #include "control/daemon/plan.h"
+#include "control/daemon/ways_out.h"
 #include "dataplane/io/netlink/kernel_mirror.h"
 
 namespace sluice::control {
@@ -25,13 +28,17 @@ struct DpdkWorkers {
     u32 fragments = 16384;
     MapSizes sizes;
     std::map<std::string, u8> numbers;  // of ports, by interface
+    EvaluationTier* evaluation = nullptr;
     std::vector<u32> taken;             // cores of the AF_XDP workers
+    std::vector<WayOut> ways;           // by kernel devices; those that DPDK drives are left out
 };
 
 class DpdkTier {
 public:
-    // Both outlive it.
-    DpdkTier(netlink::KernelMirror& mirror, const NodePlacement& placement);
+    // Both outlive it. `before_pause` is called while the workers run and are about to be stopped: from then
+    // on they should be given no more packets; those that they have are still worked off.
+    DpdkTier(netlink::KernelMirror& mirror, const NodePlacement& placement,
+             std::function<void()> before_pause);
     ~DpdkTier();
     DpdkTier(const DpdkTier&) = delete;
     DpdkTier& operator=(const DpdkTier&) = delete;
@@ -42,6 +49,10 @@ public:
     void set_devices(const config::Config& config, const Plans& plans);
 
     bool serves(const std::string& interface) const;
+    // Whether set_devices() would open the device of this section.
+    bool would_open(const config::Interface& interface) const;
+    // A device that was refused is tried anew by the next set_devices().
+    void forget_refusal(const std::string& interface);
     // Why not; empty: it does, or was not asked to.
     std::string refusal(const std::string& interface) const;
 
@@ -56,7 +67,7 @@ public:
     // and workers have to be set up anew. `config`: as given to set_devices().
     bool tend(const config::Config& config, const Plans& plans);
 
-    // Unless they run. `tables` outlives them.
+    // Unless they run, by the same ways out. `tables` outlives them.
     Status start_workers(NodeTables& tables, const DpdkWorkers& options);
     void stop_workers();
     // On return no engine uses the image before.
@@ -75,6 +86,7 @@ public:
 
     // For reports: whether any worker runs, and who runs where; null: none does.
     bool running() const;
+    bool has_run() const;  // so that there are counts
     const Placement* placement() const;
 
 private:

@@ -56,14 +56,15 @@ std::string kept_names(const compile::Identities& identities) {
         if (key != nullptr) backends.push_back({key->service, key->address.text(), key->port, id});
     }
     const Json all{
-        {"services", names(identities.services)}, {"backends", backends}, {"rules", names(identities.rules)}};
+        {"services", names(identities.services)}, {"backends", backends}, {"rules", names(identities.rules)},
+                   {"fqdn_sets", names(identities.fqdn_sets)}};
     return all.dump();
 }
 
 Result<compile::Identities> identities_of(const std::string& text) {
     const Json all = Json::parse(text, nullptr, false);
     compile::Identities ids;
-    for (const char* kind : {"services", "backends", "rules"}) {
+    for (const char* kind : {"services", "backends", "rules", "fqdn_sets"}) {
         if (!all.is_object() || !all.contains(kind) || !all[kind].is_array())
             return make_error("expected a list of {}", kind);
     }
@@ -72,6 +73,8 @@ Result<compile::Identities> identities_of(const std::string& text) {
     if (!read_backends(all["backends"], ids.backends))
         return make_error("backends: expected [service, address, port, number] each");
     if (!read_names(all["rules"], ids.rules)) return make_error("rules: expected [name, number] each");
+    if (!read_names(all["fqdn_sets"], ids.fqdn_sets))
+        return make_error("fqdn_sets: expected [name, number] each");
     return ids;
 }
 

@@ -34,10 +34,20 @@ Result<NodeLock> NodeLock::take(const std::string& path) {
         return make_error("{}: another sluiced runs on this node (pid {}): stop it first", path,
                           holder(fd.get()));
     }
+    return share(std::move(fd), path);
+}
+
+Result<NodeLock> NodeLock::share(UniqueFd fd, const std::string& path) {
+    NodeLock lock(std::move(fd), path);
+    if (Status status = lock.sign(); !status) return status.error();
+    return lock;
+}
+
+Status NodeLock::sign() const {
     const std::string pid = fmt::format("{}\n", getpid());
-    if (ftruncate(fd.get(), 0) != 0 || pwrite(fd.get(), pid.data(), pid.size(), 0) < 0)
-        return system_error(errno, "{}", path);
-    return NodeLock(std::move(fd));
+    if (ftruncate(fd_.get(), 0) != 0 || pwrite(fd_.get(), pid.data(), pid.size(), 0) < 0)
+        return system_error(errno, "{}", path_);
+    return {};
 }
 
 }  // namespace sluice::control

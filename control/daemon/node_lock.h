@@ -14,10 +14,17 @@ class NodeLock {
 public:
     // The error names the process that holds the lock.
     static Result<NodeLock> take(const std::string& path);
+    // The lock that another process holds, by a descriptor of its: both hold it then.
+    static Result<NodeLock> share(UniqueFd fd, const std::string& path);
+
+    int descriptor() const { return fd_.get(); }
+    // Names this process as the holder.
+    Status sign() const;
 
 private:
-    explicit NodeLock(UniqueFd fd) : fd_(std::move(fd)) {}
+    NodeLock(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
     UniqueFd fd_;
+    std::string path_;
 };
 
 }  // namespace sluice::control

@@ -43,15 +43,36 @@ std::string_view tier_name(config::Tier tier) {
     return "";
 }
 
-Result<InterfacePlan> plan_interface(const config::Interface& interface, const config::TierFlags& flags) {
+// A flag of the environment beats a move, as it beats the file.
+static Status check_move(InterfacePlan& plan) {
+    for (TierPlan& tier : plan.tiers) {
+        const bool by_flag = tier.decision.decided_by == config::DecidedBy::environment &&
+                             tier.decision.value != config::Switch::automatic;
+        const bool aim = tier.tier == *plan.moved_to;
+        const bool sockets_of_xdp = plan.moved_to == config::Tier::xdp && tier.tier == config::Tier::af_xdp;
+        if (!tier.wanted && !by_flag)
+            tier.why_not = fmt::format("the interface was moved to {} (tier set)", tier_name(*plan.moved_to));
+        if (by_flag && aim != tier.wanted && !sockets_of_xdp)
+            return make_error("interface {}: tier {}: {} is switched {} by the environment", plan.name,
+                              tier_name(*plan.moved_to), tier_name(tier.tier), tier.wanted ? "on" : "off");
+    }
+    return {};
+}
+
+Result<InterfacePlan> plan_interface(const config::Interface& interface, const config::TierFlags& flags,
+                                     std::optional<config::Tier> moved_to) {
     using config::Requirement;
     InterfacePlan plan;
     plan.name = interface.name;
+    plan.moved_to = moved_to;
     for (const config::TierDecision& decision : config::decide_tiers(flags, interface)) {
         plan.tiers.push_back(plan_tier(decision));
         if (decision.tier == config::Tier::dpdk) plan.dpdk = plan.tiers.back().wanted;
         if (decision.tier == config::Tier::xdp) plan.xdp = plan.tiers.back().wanted;
         if (decision.tier == config::Tier::af_xdp) plan.af_xdp = plan.tiers.back().wanted;
+    }
+    if (moved_to) {
+        if (Status status = check_move(plan); !status) return status.error();
     }
     plan.dpdk_behind_program = interface.dpdk && interface.dpdk->device.starts_with("net_af_xdp");
     const bool zero_copy = requires_it(interface, Requirement::af_xdp_zero_copy);

@@ -31,7 +31,8 @@ struct InterfacePlan {
     ZeroCopy zero_copy = ZeroCopy::automatic;
     std::vector<TierPlan> tiers;  // in the order to try
 
-    bool dpdk_behind_program = false;  // by net_af_xdp: the XDP program hands over to it
+    bool dpdk_behind_program = false;      // by net_af_xdp: the XDP program hands over to it
+    std::optional<config::Tier> moved_to;  // by `sluicectl tier set`; its section has been changed to that
 
     // Whether any tier of the plan may come to need the program.
     bool needs_program() const { return program() || (dpdk && dpdk_behind_program); }
@@ -42,7 +43,9 @@ struct InterfacePlan {
 
 std::string_view tier_name(config::Tier tier);
 
-// `interface` is a device's section. Fails when `require:` asks for what is switched off.
-Result<InterfacePlan> plan_interface(const config::Interface& interface, const config::TierFlags& flags);
+// `interface` is a device's section; `moved_to` as in the plan. Fails when `require:` asks for what is
+// switched off, and when flags keep the interface from being served by what it was moved to.
+Result<InterfacePlan> plan_interface(const config::Interface& interface, const config::TierFlags& flags,
+                                     std::optional<config::Tier> moved_to = std::nullopt);
 
 }  // namespace sluice::control

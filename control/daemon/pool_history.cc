@@ -16,6 +16,7 @@ void add(api::WorkerReport& sum, const api::WorkerReport& each) {
     sum.frames += each.frames;
     sum.transmit_refused += each.transmit_refused;
     sum.host_path_refused += each.host_path_refused;
+    sum.sent_elsewhere += each.sent_elsewhere;
 }
 
 void add(XskStatistics& sum, const XskStatistics& each) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "control/compile/prefix.h"
 #include "dataplane/base/log.h"
@@ -59,6 +60,7 @@ proxy::ServiceSettings settings_of(const config::Service& service, u16 id, u32 u
     if (service.protocol == config::Protocol::udp) out.idle_timeout_ms = udp_timeout_ms;
     out.send_header = header_of(service.proxy.proxy_protocol);
     out.accept_header = service.proxy.accept_proxy_protocol;
+    out.transparent = service.proxy.transparent;
     out.splice = service.proxy.splice;
     out.most_connections = service.limits.connections.value_or(0);
     out.new_connections = service.limits.new_connections.value_or(0);
@@ -102,7 +104,7 @@ void add_service(const char* name, const proxy::ServiceCounters& from, api::Prox
 void add_backend(const proxy::CounterTable::BackendKey& key, const proxy::BackendCounters& from,
                  api::ProxyReport& report) {
     auto& list = slot(report.services, key.service).backends;
-    const std::string name = key.endpoint.text();
+    const std::string name = key.endpoint == proxy::Endpoint{} ? "original" : key.endpoint.text();
     auto at = std::find_if(list.begin(), list.end(), [&](const auto& each) { return each.name == name; });
     if (at == list.end()) {
         list.emplace_back().name = name;
@@ -131,6 +133,7 @@ std::shared_ptr<proxy::Snapshot> proxy_snapshot(const config::Config& config,
         out->services.push_back(settings_of(service, snapshot.identities.services.at(service.name),
                                             static_cast<u32>(config.timeouts.udp.count())));
     }
+    add_interception(config, snapshot, *out);
     return out;
 }
 
@@ -140,7 +143,7 @@ Status ProxyTier::start(const config::Config& config) {
     if (config.workers.poll == config::Poll::interrupt) options.spin_ns = 0;
     options.access_log = config.log.access;
     options.access_log_json = config.log.format == "json";
-    auto started = proxy::Proxy::start(options);
+    auto started = proxy::Proxy::start(options, std::exchange(inherited_, {}));
     if (!started) return started.error();
     proxy_ = std::move(*started);
     return {};
@@ -148,14 +151,11 @@ Status ProxyTier::start(const config::Config& config) {
 
 Status ProxyTier::apply(const config::Config& config, const compile::Snapshot& snapshot) {
     std::shared_ptr<proxy::Snapshot> next = proxy_snapshot(config, snapshot);
-    if (!proxy_ && !next->services.empty()) {
+    if (!proxy_ && (!next->services.empty() || next->inbound)) {
         if (Status status = start(config); !status) return status;
     }
-    if (!routes_) {
-        Result<netlink::LocalRoutes> routes = netlink::LocalRoutes::open();
-        if (!routes) return routes.error();
-        routes_ = std::move(*routes);
-    }
+    if (Status status = open_routes(); !status) return status;
+    if (Status status = interception_.prepare(config); !status) return status;
     std::set<netlink::LocalPrefix> prefixes;
     for (const proxy::ServiceSettings& service : next->services)
         prefixes.insert({service.vip, service.vip_length});
@@ -165,14 +165,42 @@ Status ProxyTier::apply(const config::Config& config, const compile::Snapshot& s
     }
     // Without the right to change routes the addresses have to be the node's by other means.
     if (Status status = routes_->set(prefixes); !status) spdlog::warn("{}", status.error().message);
+    inherited_.clear();  // of services that are gone
+    return interception_.begin(config);
+}
+
+Status ProxyTier::open_routes() {
+    if (routes_) return {};
+    Result<netlink::LocalRoutes> routes = netlink::LocalRoutes::open();
+    if (!routes) return routes.error();
+    routes_ = std::move(*routes);
+    return {};
+}
+
+Status ProxyTier::clean() {
+    ProxyTier tier({});
+    if (Status status = tier.open_routes(); !status) return status;
+    tier.stop();
     return {};
 }
 
 void ProxyTier::drain() {
+    interception_.drain();
     if (proxy_) proxy_->stop_listening();
 }
 
+std::vector<proxy::HeldPoint> ProxyTier::listeners() const {
+    return proxy_ ? proxy_->listening().held() : std::vector<proxy::HeldPoint>{};
+}
+
+void ProxyTier::leave() {
+    left_ = true;
+    drain();
+}
+
 void ProxyTier::stop() {
+    if (left_) return proxy_.reset();
+    if (proxy_ || routes_) interception_.stop();
     proxy_.reset();
     services_ = 0;
     if (routes_) {
@@ -182,7 +210,7 @@ void ProxyTier::stop() {
 
 api::TierReport ProxyTier::tier_report() const {
     api::TierReport report;
-    report.active = services_ > 0;
+    report.active = proxy_ && (services_ > 0 || interception_.active());
     if (!report.active) {
         report.reason = "no service is in mode proxy";
         return report;
@@ -190,6 +218,7 @@ api::TierReport ProxyTier::tier_report() const {
     const std::string& refusal = proxy_->listening().no_lookup();
     report.mode = refusal.empty() ? "proxy, sk_lookup" : "proxy, sockets";
     if (!refusal.empty()) report.reason = "a listening socket per port: " + refusal;
+    if (interception_.active()) report.mode += ", interception";
     return report;
 }
 

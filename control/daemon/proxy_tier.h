@@ -10,6 +10,7 @@
 #include "control/api/model.h"
 #include "control/compile/compiler.h"
 #include "control/config/flags.h"
+#include "control/daemon/interception.h"
 #include "dataplane/io/netlink/local_routes.h"
 #include "dataplane/proxy/proxy.h"
 
@@ -33,8 +34,16 @@ public:
     bool done() const { return !proxy_ || proxy_->connections() == 0; }
     bool running() const { return proxy_ != nullptr; }
 
-    // Ends what is open and takes the routes away.
+    // A planned upgrade. The new daemon starts with the listening sockets of the old one, which afterwards
+    // leaves the node to it: open connections go on, routes and rules stay.
+    void inherit(std::vector<proxy::HeldPoint> listeners) { inherited_ = std::move(listeners); }
+    std::vector<proxy::HeldPoint> listeners() const;
+    void leave();
+
+    // Ends what is open and takes routes and rules away.
     void stop();
+    // What a killed daemon left of them.
+    static Status clean();
 
     std::shared_ptr<const proxy::Proxy> proxy() const { return proxy_; }
     api::TierReport tier_report() const;
@@ -42,11 +51,15 @@ public:
 
 private:
     Status start(const config::Config& config);
+    Status open_routes();
 
     const config::Flag ebpf_;
     std::shared_ptr<proxy::Proxy> proxy_;
+    Interception interception_;
     std::optional<netlink::LocalRoutes> routes_;
+    std::vector<proxy::HeldPoint> inherited_;
     size_t services_ = 0;
+    bool left_ = false;
 };
 
 }  // namespace sluice::control

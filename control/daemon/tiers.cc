@@ -61,26 +61,14 @@ Status Tiers::open(const config::Config& config, const Plans& plans) {
 Status Tiers::open_tables() {
     if (xdp_) {
         tables_ = NodeTables::of(*xdp_);
-        return {};
+    } else {
+        auto made = NodeTables::in_memory(sizes_);
+        if (!made) return made.error();
+        tables_ = std::move(*made);
     }
-    auto made = NodeTables::in_memory(sizes_);
-    if (!made) return made.error();
-    tables_ = std::move(*made);
-    return {};
-}
-
-void Tiers::set_devices(const config::Config& config, const Plans& plans) {
-    if (!tables_) return;
-    // The driver of net_af_xdp opens no socket where a program is attached; ours comes back in front of it.
-    for (const auto& [name, plan] : plans) {
-        if (!plan.dpdk || !plan.dpdk_behind_program || dpdk_.serves(name) || !xdp_) continue;
-        Device& device = devices_[name];
-        const netlink::Link* link = mirror_.view().link(name);
-        device.name = name;
-        device.ifindex = link != nullptr ? link->ifindex : 0;
-        detach(device);
-    }
-    dpdk_.set_devices(config, plans);
+    struct tables view {};
+    tables_->fill(view);
+    return evaluation_.start(view, tables_->node());
 }
 
 bool Tiers::program_wanted(const InterfacePlan& plan) const {
@@ -104,9 +92,12 @@ Status Tiers::set_ports(const std::vector<PortSetting>& ports) {
     }
     for (const PortSetting& port : ports) {
         if (!port.present) continue;
-        if (Status status = tables_->set_port(port.number, port.port); !status)
+        node_port value = port.port;
+        if (!engine_runs(port.device)) value.flags &= static_cast<u8>(~PORT_ENGINE);
+        if (Status status = tables_->set_port(port.number, value); !status)
             return std::move(status).with_context("interface " + port.name);
     }
+    ports_ = ports;
     return {};
 }
 
@@ -126,6 +117,7 @@ Status Tiers::bring_up(const config::Config& config, const Plans& plans,
         update_workers(config, plans, ports);
     }
     start_dpdk(config, ports);
+    hand_over_to_engines(ports);
     for (auto& [name, device] : devices_) {
         const auto plan = plans.find(name);
         if (plan == plans.end() || !engine_only(plan->second) || device.engine || !device.attachment ||
@@ -142,7 +134,9 @@ void Tiers::start_dpdk(const config::Config& config, const std::vector<PortSetti
     options.settings = config.workers;
     options.fragments = config.tables.fragments;
     options.sizes = sizes_;
+    options.evaluation = &evaluation_;
     if (pool_) options.taken = pool_->placement().cores();
+    options.ways = ways_out(ports);
     for (const PortSetting& port : ports) {
         if (port.name == port.device) options.numbers[port.name] = port.number;
     }
@@ -180,35 +174,34 @@ void Tiers::update_devices(const Plans& plans, const std::vector<PortSetting>& p
         if (device.ifindex != ifindex) {
             if (device.ifindex != 0)
                 spdlog::warn("interface {}: {}", port.name, ifindex == 0 ? "gone" : "is another device now");
-            device.attachment.reset();  // went with the device
-            device.engine = false;
+            detach(device);  // it may live on, by another name or in another namespace
             device.ifindex = ifindex;
         }
         if (ifindex == 0) {
             device.program_refusal = "the interface does not exist";
         } else if (program_wanted(plan) && !device.attachment) {
-            attach(plan, port, device);
+            attach(plan, device);
         } else if (!program_wanted(plan)) {
             detach(device);
         }
     }
 }
 
-void Tiers::attach(const InterfacePlan& plan, const PortSetting& port, Device& device) {
+void Tiers::attach(const InterfacePlan& plan, Device& device) {
     XdpAttachOptions options;
     options.allow_generic = !plan.require_native;
-    Result<XdpAttachment> attached = xdp_->attacher().attach(port.name, port.port.ifindex, options);
+    Result<XdpAttachment> attached = xdp_->attacher().attach(device.name, device.ifindex, options);
     device.program_refusal = attached ? "" : attached.error().message;
     if (!attached) {
-        spdlog::warn("interface {}: no XDP: {}", port.name, device.program_refusal);
+        spdlog::warn("interface {}: no XDP: {}", device.name, device.program_refusal);
         return;
     }
     device.attachment = std::move(*attached);
     const XdpAttachment& is = *device.attachment;
-    spdlog::info("interface {}: XDP in {} mode{}{}", port.name, xdp_mode_name(is.mode),
+    spdlog::info("interface {}: XDP in {} mode{}{}", device.name, xdp_mode_name(is.mode),
                  is.dispatcher ? " beside others" : "", is.adopted ? ", adopted" : "");
     if (is.mode == XdpMode::generic)
-        spdlog::warn("interface {}: native XDP: {}", port.name, is.native_refusal);
+        spdlog::warn("interface {}: native XDP: {}", device.name, is.native_refusal);
 }
 
 void Tiers::detach(Device& device) {
@@ -244,13 +237,22 @@ void Tiers::update_workers(const config::Config& config, const Plans& plans,
     for (const PortSetting& port : ports) {
         if (port.present && port.name == port.device) options.mtu[port.name] = port.port.mtu;
     }
-    if (pool_ && same_queues(options.queues, queues_) && !outgrown(options.mtu, mtu_)) return;
+    options.ways = ways_out(ports);
+    std::erase_if(options.ways, [&](const WayOut& way) {
+        return std::any_of(options.queues.begin(), options.queues.end(),
+                           [&](const XskQueue& queue) { return queue.interface == way.interface; });
+    });
+    const bool same = same_queues(options.queues, queues_) && options.ways == ways_;
+    const bool another_try = any_refused() && options.mtu != mtu_;
+    if (pool_ && same && !outgrown(options.mtu, mtu_) && !another_try) return;
     stop_workers();
+    ways_ = options.ways;
     queues_ = options.queues;
     mtu_ = options.mtu;
     options.workers = config.workers;
     options.fragments = config.tables.fragments;
     options.sizes = sizes_;
+    options.evaluation = &evaluation_;
     start_workers(std::move(options), plans);
 }
 
@@ -319,8 +321,14 @@ std::vector<XskQueue> Tiers::usable(const PoolOptions& options) {
     return good;
 }
 
+bool Tiers::any_refused() const {
+    return std::any_of(devices_.begin(), devices_.end(),
+                       [](const auto& each) { return !each.second.engine_refusal.empty(); });
+}
+
 void Tiers::stop_workers() {
     if (!pool_) return;
+    let_program_serve(false);
     xdp_->node().punts = 0;
     interrupts_.clear();
     pool_->stop();

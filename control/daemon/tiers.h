@@ -15,6 +15,7 @@
 #include "control/compile/compiler.h"
 #include "control/daemon/dpdk_tier.h"
 #include "control/daemon/environment.h"
+#include "control/daemon/evaluation_tier.h"
 #include "control/daemon/node_tables.h"
 #include "control/daemon/plan.h"
 #include "control/daemon/pool_history.h"
@@ -27,7 +28,7 @@ namespace sluice::control {
 class Tiers {
 public:
     Tiers(netlink::KernelMirror& mirror, config::Flag numa)
-        : mirror_(mirror), placement_(numa), dpdk_(mirror, placement_) {}
+        : mirror_(mirror), placement_(numa), dpdk_(mirror, placement_, [this] { let_program_serve(true); }) {}
 
     // Opens (or adopts) the program's maps, if a plan wants the program. Without them only DPDK ports are
     // served, out of this process's memory: an error only where `require:` says so. Programs that an earlier
@@ -46,10 +47,16 @@ public:
     // Once a second; true: set_ports() and bring_up() are due.
     bool tend(const config::Config& config, const Plans& plans) { return dpdk_.tend(config, plans); }
     std::vector<netlink::Link> extra_links() const { return dpdk_.links(); }
+    // Whether `plan` is served by what it was moved to, else why not.
+    Status check_moved(const InterfacePlan& plan) const;
+    // Before set_devices(): a device of DPDK's that was refused is tried anew.
+    void try_again(const std::string& interface) { dpdk_.forget_refusal(interface); }
     // Whether the XDP program is to leave all of a device's claimed packets to an engine.
     bool engine_only(const InterfacePlan& plan) const;
 
-    // Ports as they are now; those that are not among them any more are nobody's.
+    // Ports as they are now; those that are not among them any more are nobody's. Where packets are an
+    // engine's alone (engine_only()) and there is none yet, the XDP program does what it can until
+    // bring_up().
     Status set_ports(const std::vector<PortSetting>& ports);
 
     // Puts a snapshot in force in all tiers. One that fails leaves the old one in force.
@@ -68,6 +75,8 @@ public:
     // Of pool() and those before it.
     const PoolHistory& pool_history() const { return history_; }
     const DpdkTier& dpdk() const { return dpdk_; }
+    EvaluationTier& evaluation() { return evaluation_; }
+    const EvaluationTier& evaluation() const { return evaluation_; }
     const std::string& no_workers() const { return no_workers_; }
     // Why a device that should be served is not; empty: it is, or should not.
     std::string unserved(const InterfacePlan& plan) const;
@@ -89,7 +98,11 @@ private:
     bool program_wanted(const InterfacePlan& plan) const;
     void start_dpdk(const config::Config& config, const std::vector<PortSetting>& ports);
     void connect_sockets(const std::vector<PortSetting>& ports);
-    void attach(const InterfacePlan& plan, const PortSetting& port, Device& device);
+    void attach(const InterfacePlan& plan, Device& device);
+    bool engine_runs(const std::string& device) const;
+    void let_program_serve(bool dpdk);
+    void hand_over_to_engines(const std::vector<PortSetting>& ports);
+    std::vector<WayOut> ways_out(const std::vector<PortSetting>& ports) const;
     void detach(Device& device);
     void update_devices(const Plans& plans, const std::vector<PortSetting>& ports);
     std::vector<XskQueue> wanted_queues(const config::Config& config, const Plans& plans,
@@ -98,6 +111,7 @@ private:
                         const std::vector<PortSetting>& ports);
     void start_workers(PoolOptions options, const Plans& plans);
     void stop_workers();
+    bool any_refused() const;  // the sockets of a device
     std::vector<XskQueue> usable(const PoolOptions& options);
     Result<std::unique_ptr<WorkerPool>> make_pool(PoolOptions options);
     void placed(const Plans& plans);
@@ -111,7 +125,8 @@ private:
     MapSizes sizes_;
     std::unique_ptr<XdpDataplane> xdp_;
     std::unique_ptr<NodeTables> tables_;
-    DpdkTier dpdk_;  // its workers use the tables
+    EvaluationTier evaluation_;  // looks flows up in the tables
+    DpdkTier dpdk_;              // its workers use the tables
     std::string no_dpdk_;
     std::string open_refusal_;
     std::map<std::string, Device> devices_;
@@ -120,6 +135,8 @@ private:
     std::vector<std::unique_ptr<IrqAffinity>> interrupts_;  // of devices that the engine alone serves
     std::vector<XskQueue> queues_;                          // asked for, whether they could be had or not
     std::map<std::string, u32> mtu_;                        // by device, when they were
+    std::vector<WayOut> ways_;
+    std::vector<PortSetting> ports_;  // as last set
     std::string no_workers_ = "not started";
 };
 

@@ -7,6 +7,12 @@ namespace {
 
 std::string first_of(const std::string& one, const std::string& other) { return one.empty() ? other : one; }
 
+std::string decided_text(const InterfacePlan& plan, const TierPlan& tier) {
+    if (!plan.moved_to || tier.decision.decided_by == config::DecidedBy::environment)
+        return tier.decision.text();
+    return fmt::format("{} (tier set {})", config::text(tier.decision.value), tier_name(*plan.moved_to));
+}
+
 }  // namespace
 
 const Tiers::Device* Tiers::find(const std::string& name) const {
@@ -37,6 +43,29 @@ Status Tiers::check_requirements(const Plans& plans) const {
             continue;
         return make_error("interface {}: require {}: {}", name, zero_copy ? "af_xdp_zero_copy" : "af_xdp",
                           why);
+    }
+    return {};
+}
+
+Status Tiers::check_moved(const InterfacePlan& plan) const {
+    if (!plan.moved_to) return {};
+    const auto refuse = [&](const std::string& why) {
+        return make_error("interface {}: tier {}: {}", plan.name, tier_name(*plan.moved_to), why);
+    };
+    const Device* const device = find(plan.name);
+    const bool attached = device != nullptr && device->attachment;
+    const std::string program =
+        first_of(open_refusal_, device != nullptr ? device->program_refusal : "the interface does not exist");
+    switch (*plan.moved_to) {
+        case config::Tier::dpdk:
+            if (!dpdk_.serves(plan.name)) return refuse(first_of(dpdk_.refusal(plan.name), "no device"));
+            if (dpdk_.behind_program(plan.name) && !attached) return refuse(program);
+            return dpdk_.running() ? Status{} : refuse(first_of(no_dpdk_, "no workers"));
+        case config::Tier::xdp: return attached ? Status{} : refuse(program);
+        case config::Tier::af_xdp:
+            if (!attached) return refuse(program);
+            return engine_runs(plan.name) ? Status{} : refuse(first_of(device->engine_refusal, no_workers_));
+        case config::Tier::epoll: return attached ? refuse("the XDP program is still there") : Status{};
     }
     return {};
 }
@@ -106,7 +135,7 @@ std::vector<api::TierReport> Tiers::tier_reports(const InterfacePlan& plan) cons
         else if (tier.tier == config::Tier::af_xdp)
             report = report_af_xdp(device);
         report.tier = tier_name(tier.tier);
-        report.decided = tier.decision.text();
+        report.decided = decided_text(plan, tier);
         reports.push_back(std::move(report));
     }
     return reports;

@@ -51,6 +51,7 @@ struct WorkerPool::Member {
     WorkerCounters counters;
     KernelRouter router;
     std::unique_ptr<XskSet> sockets;
+    std::vector<std::unique_ptr<PacketEgress>> ways;
     std::unique_ptr<Engine> engine;
     std::unique_ptr<Worker<XskPort>> worker;  // last: its thread uses the others
     std::vector<u32> memory_percent;          // of the packet buffers, by node
@@ -120,6 +121,7 @@ Status WorkerPool::add_member(u32 index, netlink::KernelMirror& mirror) {
     tables.scratch = (first_scratch + index) % FLOW_SCRATCH;
     EngineOptions engine;
     engine.fragments = options_.fragments;
+    if (options_.evaluation != nullptr) engine.evaluation = options_.evaluation->connect();
     member->engine = std::make_unique<Engine>(tables, member->router, engine);
     WorkerOptions worker;
     worker.name = fmt::format("sluice-w{}", index);
@@ -130,6 +132,7 @@ Status WorkerPool::add_member(u32 index, netlink::KernelMirror& mirror) {
         std::make_unique<Worker<XskPort>>(*member->engine, xdp_.node(), tables.port_counters, worker);
     for (const auto& port : member->sockets->ports())
         member->worker->add_port(*port, port->where().device, host_paths_[port->ifindex()].get());
+    member->ways = open_ways(options_.ways, *member->worker);
     members_.push_back(std::move(member));
     return {};
 }
@@ -171,7 +174,8 @@ void WorkerPool::stop() {
             spdlog::warn("{}", status.error().message);
     }
     constexpr int most_waits = 50;
-    for (int i = 0; i == 0 || (i < most_waits && anything_received()); ++i)
+    constexpr int least_waits = 3;  // what the kernel has under way
+    for (int i = 0; i < least_waits || (i < most_waits && anything_received()); ++i)
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     for (const auto& member : members_) member->worker->stop();
 }
@@ -254,6 +258,7 @@ std::vector<api::WorkerReport> WorkerPool::worker_reports() const {
         report.frames = s.frames;
         report.transmit_refused = s.transmit_refused;
         report.host_path_refused = s.host_path_refused;
+        report.sent_elsewhere = s.sent_elsewhere;
         report.buffers = member->sockets->census(static_cast<u32>(s.waiting));
         reports.push_back(report);
     }

@@ -12,7 +12,9 @@
 #include "control/api/model.h"
 #include "control/config/config.h"
 #include "control/daemon/counter_book.h"
+#include "control/daemon/evaluation_tier.h"
 #include "control/daemon/placement.h"
+#include "control/daemon/ways_out.h"
 #include "dataplane/io/af_xdp/umem.h"
 #include "dataplane/io/host_path/host_path.h"
 #include "dataplane/io/netlink/kernel_mirror.h"
@@ -29,6 +31,8 @@ struct PoolOptions {
     u32 fragments = 16384;
     MapSizes sizes;
     std::map<std::string, u32> mtu;  // by device
+    std::vector<WayOut> ways;        // by devices that `queues` has none of
+    EvaluationTier* evaluation = nullptr;
 };
 
 class WorkerPool {

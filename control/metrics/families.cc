@@ -303,6 +303,7 @@ Families families(const Report& report) {
     workers(report, out);
     buffers(report, out);
     kernel(report, out);
+    evaluation_families(report, out);
     configuration(report, out);
     if (report.proxy) proxy_families(*report.proxy, out);
     return out;

@@ -14,6 +14,9 @@ namespace sluice::metrics {
 
 std::vector<prometheus::MetricFamily> families(const api::Report& report);
 
+// Of evaluate rules, and who decides for them.
+void evaluation_families(const api::Report& report, std::vector<prometheus::MetricFamily>& out);
+
 // Of the epoll tier.
 void proxy_families(const api::ProxyReport& proxy, std::vector<prometheus::MetricFamily>& out);
 

@@ -7,9 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "control/api/model.h"
+
 namespace sluice::metrics {
 
 using Labels = std::vector<std::pair<std::string, std::string>>;
+
+// One sample of a histogram family.
+prometheus::ClientMetric histogram_of(const Labels& labels, const api::HistogramReport& from);
 
 // One family, filled sample by sample.
 class FamilyBuilder {

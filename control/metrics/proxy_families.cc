@@ -13,9 +13,11 @@ void single(Families& out, FamilyBuilder builder, u64 value) {
     out.push_back(builder.take());
 }
 
-prometheus::ClientMetric histogram_of(const std::string& service, const api::HistogramReport& from) {
+}  // namespace
+
+prometheus::ClientMetric histogram_of(const Labels& labels, const api::HistogramReport& from) {
     prometheus::ClientMetric metric;
-    metric.label.push_back({"service", service});
+    for (const auto& [name, text] : labels) metric.label.push_back({name, text});
     u64 count = 0;
     for (size_t i = 0; i < from.buckets.size(); ++i) {
         count += from.buckets[i];
@@ -31,6 +33,8 @@ prometheus::ClientMetric histogram_of(const std::string& service, const api::His
     return metric;
 }
 
+namespace {
+
 void histograms(const api::ProxyReport& proxy, Families& out) {
     const auto add = [&](const char* name, const char* help,
                          api::HistogramReport api::ProxyServiceReport::*member) {
@@ -40,7 +44,7 @@ void histograms(const api::ProxyReport& proxy, Families& out) {
         family.type = prometheus::MetricType::Histogram;
         for (const api::ProxyServiceReport& service : proxy.services) {
             if (!(service.*member).buckets.empty())
-                family.metric.push_back(histogram_of(service.name, service.*member));
+                family.metric.push_back(histogram_of({{"service", service.name}}, service.*member));
         }
         out.push_back(std::move(family));
     };

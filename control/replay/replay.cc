@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/replay/replay.h"
 
+#include <filesystem>
+
 #include "control/config/loader.h"
 #include "control/config/support.h"
 #include "control/replay/player.h"
@@ -28,6 +30,32 @@ Result<std::unique_ptr<OfflineNode>> make_node(const config::Config& config, Tie
     return OfflineNode::create(config, std::move(*ports), xdp->dataplane());
 }
 
+bool same_file(const std::string& a, const std::string& b) {
+    std::error_code neither_is_there;
+    return a == b || std::filesystem::equivalent(a, b, neither_is_there);
+}
+
+// An output that is also read, or written twice, would be lost while it is.
+Status check_files(const Options& options) {
+    struct File {
+        const char* option;
+        const std::string& path;
+    };
+    const File files[] = {{"--in", options.in},
+                          {"--config", options.config},
+                          {"--out", options.out},
+                          {"--verdicts", options.verdicts}};
+    for (const File& output : {files[2], files[3]}) {
+        for (const File& other : files) {
+            if (output.option == other.option || output.path.empty() || !same_file(output.path, other.path))
+                continue;
+            return make_error("{} {}: expected another file than that of {}", output.option, output.path,
+                              other.option);
+        }
+    }
+    return {};
+}
+
 Status play_all(CaptureReader& reader, Player& player) {
     CapturedPacket packet;
     for (;;) {
@@ -43,6 +71,7 @@ Status play_all(CaptureReader& reader, Player& player) {
 }  // namespace
 
 Status run(const Options& options) {
+    if (Status status = check_files(options); !status) return status;
     Result<config::Config> config = load(options.config);
     if (!config) return config.error();
     std::unique_ptr<XdpTier> xdp;

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <cctype>
+
 #include "dataplane/base/fd.h"
 
 namespace sluice::ctl {
@@ -29,6 +31,17 @@ Error why_unreachable(const std::string& socket) {
 }
 
 }  // namespace
+
+std::string encoded(std::string_view value) {
+    std::string out;
+    for (const char c : value) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool plain = byte < 0x80 && (std::isalnum(byte) != 0 ||
+                                           std::string_view("-._~").find(c) != std::string_view::npos);
+        out += plain ? std::string(1, c) : fmt::format("%{:02X}", byte);
+    }
+    return out;
+}
 
 Result<Json> Client::ask(const std::string& method, const std::string& path, const std::string& body) const {
     httplib::Client http(socket_);

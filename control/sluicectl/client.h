@@ -4,10 +4,14 @@
 #include <nlohmann/json.hpp>
 
 #include <string>
+#include <string_view>
 
 #include "dataplane/base/result.h"
 
 namespace sluice::ctl {
+
+// `value` as it stands in a request's query (RFC 3986, section 2.1): names may have any character.
+std::string encoded(std::string_view value);
 
 // Asks the daemon behind a unix socket. The error of a request that it refused is its own word.
 class Client {

@@ -33,6 +33,7 @@ struct Options {
     u64 cursor = 0;
     std::string service, protocol, address, backend;
     std::string every;
+    std::string interface, tier;
     ExplainWords explain;
     TopWords top;
     bool all = false;     // flows: every page
@@ -72,9 +73,9 @@ int show_all_flows(const Options& options, const std::string& filters) {
 
 int show_flows(const Options& options) {
     std::string path;
-    if (!options.service.empty()) path += "&service=" + options.service;
-    if (!options.protocol.empty()) path += "&protocol=" + options.protocol;
-    if (!options.address.empty()) path += "&address=" + options.address;
+    if (!options.service.empty()) path += "&service=" + encoded(options.service);
+    if (!options.protocol.empty()) path += "&protocol=" + encoded(options.protocol);
+    if (!options.address.empty()) path += "&address=" + encoded(options.address);
     if (options.all) return show_all_flows(options, path);
     return show(options, fmt::format("/v1/flows?limit={}&cursor={}{}", options.limit, options.cursor, path),
                 flows_text);
@@ -154,6 +155,14 @@ int trace(const Options& options) {
                    fmt::format("{{\"every\": {}}}", options.every == "off" ? "0" : options.every),
                    options.every == "off" ? "sampling is off\n"
                                           : fmt::format("one packet in {} is sampled\n", options.every));
+}
+
+int set_tier(const Options& options) {
+    const Json wish = {{"interface", options.interface}, {"tier", options.tier}};
+    return command(options, "PUT", "/v1/tier", wish.dump(),
+                   options.tier == "auto"
+                       ? fmt::format("{}: served as configured\n", options.interface)
+                       : fmt::format("{}: served by {}\n", options.interface, options.tier));
 }
 
 // Everything that the daemon would refuse before it touches anything. Port numbers are by order here.
@@ -301,6 +310,13 @@ int run(int argc, char** argv) {
     trace_command->add_flag("--follow", options.follow, "go on with what is sampled from now on");
     add_explain(app, add, options);
     add_words(app, add, options);
+    CLI::App* tier = app.add_subcommand("tier", "what serves an interface")->require_subcommand(1);
+    CLI::App* tier_set = add(*tier, "set", "move an interface to another tier, its connections with it",
+                             [&] { return set_tier(options); });
+    tier_set->add_option("INTERFACE", options.interface)->required();
+    tier_set->add_option("TIER", options.tier, "xdp, af_xdp, dpdk, epoll, or auto: as configured")
+        ->required()
+        ->check(CLI::IsMember({"xdp", "af_xdp", "dpdk", "epoll", "auto"}));
     CLI::App* config = app.add_subcommand("config", "configuration files")->require_subcommand(1);
     CLI::App* diff_command = add(*config, "diff", "what a file would change, live flows included",
                                  [&] { return config_diff(options); });

@@ -257,12 +257,32 @@ std::string services_text(const Json& services) {
     return out.empty() ? "no services\n" : out;
 }
 
+// Of one evaluate rule: "  allowed 10, connections 2; verdict within 64us (p50), 256us (p99)"
+std::string evaluation_text(const Json& evaluation) {
+    std::string out;
+    for (const auto& [outcome, count] : evaluation.at("outcomes").items()) {
+        if (count != 0) out += fmt::format("{}{} {}", out.empty() ? "" : ", ", outcome, count.get<u64>());
+    }
+    if (out.empty()) return "nothing was asked yet";
+    const auto within = [&](const char* share) {
+        const Json& us = evaluation.at("latency_us").at(share);
+        return us.is_null() ? std::string("over 4s") : fmt::format("{}us", us.get<u64>());
+    };
+    return fmt::format("{}; verdict within {} (p50), {} (p99)", out, within("p50"), within("p99"));
+}
+
 std::string policy_text(const Json& policy) {
+    std::string evaluations;
     Table table({{"rule"}, {"action"}, {"packets", true}, {"bytes", true}});
     for (const Json& rule : policy.at("rules"))
         table.add({text_of(rule, "name"), text_of(rule, "action"), count_of(rule, "packets"),
                    count_of(rule, "bytes")});
-    return fmt::format("{}default: {}\n", table.empty() ? "no rules\n" : table.text(),
+    for (const Json& rule : policy.at("rules")) {
+        if (!rule.contains("evaluation")) continue;
+        const std::string line = text_of(rule, "name") + ": " + evaluation_text(rule.at("evaluation"));
+        evaluations += wrapped(line, 2);
+    }
+    return fmt::format("{}{}default: {}\n", table.empty() ? "no rules\n" : table.text(), evaluations,
                        text_of(policy, "default"));
 }
 

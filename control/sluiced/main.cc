@@ -33,6 +33,8 @@ int run(int argc, char** argv) {
     app.set_version_flag("--version", SLUICE_VERSION);
     app.add_option("--config", options.file, "configuration file")->capture_default_str();
     app.add_flag("--detach", options.detach, "when stopped, take programs, maps and pins off the node");
+    app.add_flag("--upgrade", options.upgrade,
+                 "take the node over from the daemon that runs, without refusing a connection");
     app.add_flag("--clean", clean, "do not run: take off what an earlier daemon left on the node");
     try {
         app.parse(argc, argv);

@@ -63,7 +63,11 @@ SHARED_BEGIN
     ENTRY(TRANSMIT_FULL, "transmit_full", 0)               /* egress ring or device took no more */        \
     ENTRY(HOST_PATH_FULL, "host_path_full", 0)             /* host path took no more */                    \
     ENTRY(WAIT_FULL, "wait_full", 0)                       /* too many packets wait for a neighbour */     \
-    ENTRY(OTHER_TIER, "other_tier", 0)                     /* its egress is another tier's or kernel's */
+    ENTRY(OTHER_TIER, "other_tier", 0)                     /* its egress is another tier's or kernel's */  \
+    ENTRY(EVALUATION, "evaluation", 1)                     /* an evaluate rule's conditions do not hold */ \
+    ENTRY(EVALUATION_OVERLOAD, "evaluation_overload", 0)   /* nobody to ask, and its fallback is drop */   \
+    ENTRY(EVALUATION_WAIT, "evaluation_wait", 0)           /* its flow is undecided, enough wait for it */ \
+    ENTRY(EVALUATION_TIMEOUT, "evaluation_timeout", 0)     /* the verdict did not come in time */
 
 // ENTRY(identifier, name): answers that the engine composes for verdict REJECT.
 #define SLUICE_ANSWERS(ENTRY)                                                                        \
@@ -83,7 +87,8 @@ SHARED_BEGIN
     ENTRY(CHECKSUM, "checksum") /* SCTP: a CRC32c over the packet changes */             \
     ENTRY(ROUTE, "route")       /* the kernel's FIB does not tell XDP the way */         \
     ENTRY(TUNNEL, "tunnel")     /* addressed to a tunnel endpoint of ours */             \
-    ENTRY(TOO_BIG, "too_big")   /* over the MTU, and to be fragmented */
+    ENTRY(TOO_BIG, "too_big")   /* over the MTU, and to be fragmented */                 \
+    ENTRY(EVALUATE, "evaluate") /* a rule's conditions are the epoll tier's to judge */
 
 #define SLUICE_ENUM_VERDICT(id, name) VERDICT_##id,
 #define SLUICE_ENUM_REASON(id, name, expected) REASON_##id,

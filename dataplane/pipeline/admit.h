@@ -66,7 +66,8 @@ SHARED void flow_fill(struct pipeline* s, struct flow* flow) {
     flow->mode = c->mode | (c->service_flags & SERVICE_ENGINE ? MODE_ENGINE : 0);
     flow->state = flow_first_state(c);
     flow->flags = (c->h.family == 6 ? FLOW_WIDE : 0) | (c->rule_flags & RULE_SET_DSCP ? FLOW_SET_DSCP : 0) |
-                  ((c->rule_flags & (RULE_METER | RULE_FIRST_ONLY)) == RULE_METER ? FLOW_METERED : 0);
+                  ((c->rule_flags & (RULE_METER | RULE_FIRST_ONLY)) == RULE_METER ? FLOW_METERED : 0) |
+                  (c->service_flags & SERVICE_OBSERVED ? FLOW_OBSERVED : 0);
     flow->nat_slot = (u8)c->port;
     for (u32 i = 0; i < 2; i++) __builtin_memset(&flow->hop[i], 0, sizeof flow->hop[i]);
 }
@@ -223,6 +224,21 @@ SHARED u32 admit_new(struct pipeline* s) {
     return 0;
 }
 
+// Enters that the packet's flow is denied: until that entry's time is up its packets drop in every tier,
+// unasked. An entry that an older snapshot allowed goes. Without a free slot the next packet asks again.
+SHARED void admit_denied(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
+    struct flow_ref* ref = &s->ref;
+    if (ref->flow) flow_remove(&s->tables, ref);
+    if (!flow_claim(&s->tables, c->q.hash, c->now, ref)) return flow_forget(ref);
+    c->mode = MODE_DENIED;
+    c->backend = 0;
+    c->backend_address = c->h.destination;
+    flow_fill(s, ref->flow);
+    if (ref->flow->flags & FLOW_WIDE) flow_fill_addresses(s, ref->at->index);
+    flow_publish_unique(&s->tables, &c->q, ref, &c->other_place);
+}
+
 // The snapshot still allows the flow: it carries that snapshot's rule, and its alias is put back if it was
 // lost.
 SHARED u32 admit_again(struct pipeline* s) {
@@ -231,7 +247,9 @@ SHARED u32 admit_again(struct pipeline* s) {
     if (!flow) return drop(REASON_FLOW_REPLACED);
     flow->rule = (u16)c->rule;
     flow->generation = (u16)s->tables.node->generation;
-    u8 flags = flow->flags & (u8) ~(FLOW_SET_DSCP | FLOW_METERED);
+    u8 flags = flow->flags & (u8) ~(FLOW_SET_DSCP | FLOW_METERED | FLOW_OBSERVED);
+    if (c->service_flags & SERVICE_OBSERVED) flags |= FLOW_OBSERVED;
+    flow->mode = (flow->mode & MODE_MASK) | (c->service_flags & SERVICE_ENGINE ? MODE_ENGINE : 0);
     if (c->rule_flags & RULE_SET_DSCP) flags |= FLOW_SET_DSCP;
     if ((c->rule_flags & (RULE_METER | RULE_FIRST_ONLY)) == RULE_METER) flags |= FLOW_METERED;
     flow->flags = flags;

@@ -8,6 +8,8 @@
 
 SHARED_BEGIN
 
+enum { DNS_PORT = 53 };
+
 SHARED bool is_echo_request(const struct headers* h) {
     return (h->protocol == PROTOCOL_ICMP && h->icmp_type == ICMP_ECHO && h->family == 4) ||
            (h->protocol == PROTOCOL_ICMPV6 && h->icmp_type == ICMPV6_ECHO);
@@ -19,6 +21,14 @@ SHARED const struct image_service* service_record(struct pipeline* s, u32 servic
     return (const struct image_service*)image_line_at(&s->tables, header->services + service - 1);
 }
 
+// DNS over UDP, where FQDN sets learn from its answers.
+SHARED bool is_observed(const struct pipeline* s) {
+    const struct headers* h = &s->context->h;
+    if (h->protocol != PROTOCOL_UDP || h->destination_port != DNS_PORT) return false;
+    const struct image_header* header = image_header_of(&s->tables);
+    return header && (header->flags & IMAGE_OBSERVE_DNS);
+}
+
 SHARED u32 claim_for_service(struct pipeline* s, u32 service) {
     struct pipeline_context* c = s->context;
     const struct image_service* record = service_record(s, service);
@@ -28,12 +38,12 @@ SHARED u32 claim_for_service(struct pipeline* s, u32 service) {
         c->policy_service_row = record->policy_row;
         return VERDICT_PROXY;
     }
-    if (((record->flags & SERVICE_ENGINE) || (port_of(s, c->port)->flags & PORT_ENGINE)) &&
-        may_punt(s, PUNT_SERVICE))
+    u32 flags = record->flags | (is_observed(s) ? SERVICE_ENGINE | SERVICE_OBSERVED : 0);
+    if (((flags & SERVICE_ENGINE) || (port_of(s, c->port)->flags & PORT_ENGINE)) && may_punt(s, PUNT_SERVICE))
         return punt(PUNT_SERVICE);
     c->service = service;
     c->mode = record->mode;
-    c->service_flags = record->flags;
+    c->service_flags = (u8)flags;
     c->policy_service_row = record->policy_row;
     if (!(record->flags & SERVICE_FLOW_TABLE)) c->flags |= CONTEXT_STATELESS;
     return 0;
@@ -66,7 +76,9 @@ SHARED u32 claim_unserved(struct pipeline* s, u32 destination_flags) {
     }
     if ((destination_flags & DESTINATION_OWN) || !(destination_flags & DESTINATION_MANAGED))
         return VERDICT_PASS;
-    if ((port_of(s, c->port)->flags & PORT_ENGINE) && may_punt(s, PUNT_SERVICE)) return punt(PUNT_SERVICE);
+    if (is_observed(s)) c->service_flags = SERVICE_ENGINE | SERVICE_OBSERVED;
+    if ((c->service_flags || (port_of(s, c->port)->flags & PORT_ENGINE)) && may_punt(s, PUNT_SERVICE))
+        return punt(PUNT_SERVICE);
     if (c->h.flags & HEADER_ICMP_ERROR) c->flags |= CONTEXT_STATELESS;
     return 0;
 }

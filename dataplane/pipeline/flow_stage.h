@@ -79,12 +79,15 @@ SHARED bool query_find(struct pipeline* s) {
     return false;
 }
 
+SHARED bool flow_is_denied(const struct flow* flow) { return (flow->mode & MODE_MASK) == MODE_DENIED; }
+
 // A connection whose time is up, or that a new SYN replaces (RFC 9293, 3.10.7.4: a closed pair of endpoints
-// is free again).
+// is free again). A denial holds for the snapshot that it was asked under.
 SHARED bool flow_is_over(const struct pipeline* s) {
     const struct pipeline_context* c = s->context;
     const struct flow* flow = s->ref.flow;
     if (flow_expired(&s->tables, flow, c->now)) return true;
+    if (UNLIKELY(flow_is_denied(flow))) return flow->generation != (u16)s->tables.node->generation;
     return UNLIKELY(flow->state == STATE_TCP_CLOSING && s->ref.at->direction == 0 &&
                     (c->h.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !(c->h.flags & HEADER_ICMP_ERROR));
 }
@@ -113,13 +116,14 @@ SHARED u32 stage_flow(struct pipeline* s) {
         return 0;
     }
     const struct flow* flow = s->ref.flow;
+    c->rule = flow->rule;
+    if (UNLIKELY(flow_is_denied(flow))) return drop(REASON_EVALUATION);
     if (((flow->mode & MODE_ENGINE) || (port_of(s, c->port)->flags & PORT_ENGINE)) &&
         may_punt(s, PUNT_SERVICE))
         return punt(PUNT_SERVICE);
     c->direction = s->ref.at->direction;
     c->service = flow->service;
     c->backend = flow->backend;
-    c->rule = flow->rule;
     c->mode = flow->mode & MODE_MASK;
     c->flags |= CONTEXT_KNOWN;
     if (UNLIKELY(flow_is_outdated(s)))

@@ -27,12 +27,23 @@ SHARED u32 policy_port_row(const struct pipeline* s, const struct image_policy* 
     return image_u16(&s->tables, table, port);
 }
 
+// Row of the sets that the destination is in, as DNS answers told.
+SHARED u32 policy_fqdn_row(struct pipeline* s) {
+    const struct image_policy* policy = image_policy_of(&s->tables);
+    if (!policy) return 0;
+    u32 table = policy->fqdn;
+    u32 sets = learned_sets(s->tables.node->learned, &s->context->h.destination, s->context->now);
+    return image_u16(&s->tables, table, sets & ((1 << FQDN_SETS) - 1));
+}
+
+STAGE_APART(policy_fqdn_row)
+
 // One more row to AND; row 0, every bit set, need not be.
 SHARED void policy_add_row(struct pipeline_context* c, const struct image_policy* policy, u32 row) {
     u32 count = *(volatile u32*)&c
                      ->policy_row_count;  // by memory: how many there are must not split the verifier's view
     if (!row) return;
-    c->policy_rows[count & (POLICY_DIMENSIONS - 1)] = policy->rows + row * policy->row_lines;
+    c->policy_rows[count & (POLICY_ROW_SLOTS - 1)] = policy->rows + row * policy->row_lines;
     c->policy_row_count = count + 1;
 }
 
@@ -49,6 +60,7 @@ SHARED void policy_rows_of(struct pipeline* s, const struct image_policy* policy
     policy_add_row(c, policy, policy->dscp ? image_u16(&s->tables, policy->dscp, c->h.tos >> 2) : 0);
     policy_add_row(c, policy, policy->ports ? image_u16(&s->tables, policy->ports, c->port) : 0);
     policy_add_row(c, policy, c->policy_service_row);
+    policy_add_row(c, policy, policy->fqdn ? policy_fqdn_row_apart(s) : 0);
     if (!c->policy_row_count) c->policy_row_count = 1;
 }
 
@@ -106,15 +118,28 @@ SHARED const struct image_rule* rule_record(const struct pipeline* s, u32 positi
                                                   sizeof(struct image_rule));
 }
 
+// What an evaluate rule says: the epoll tier's verdict, or the rule's fallback where it cannot be asked.
+SHARED u32 policy_evaluate(struct pipeline* s, const struct image_rule* rule) {
+    if (may_punt(s, PUNT_EVALUATE)) return punt(PUNT_EVALUATE);
+    u32 word = evaluation_of(&s->tables, s->context, rule);
+    if (word != VERDICT_EVALUATE) return word;
+    struct worker_counters* counters = worker_counters_of(&s->tables);
+    if (counters) counters->evaluations_unasked++;
+    return rule->flags & RULE_FALLBACK_ALLOW ? 0 : drop(REASON_EVALUATION_OVERLOAD);
+}
+
 SHARED u32 policy_apply(struct pipeline* s, const struct image_rule* rule) {
     struct pipeline_context* c = s->context;
     c->rule_flags = rule->flags;
     c->dscp = rule->dscp;
+    u32 word = rule->action == ACTION_EVALUATE ? policy_evaluate(s, rule) : 0;
+    if (verdict_of(word) == VERDICT_PUNT || verdict_of(word) == VERDICT_WAIT) return word;  // not decided
     struct pair_counters* counters = rule_counters_at(&s->tables, rule->id);
     if (counters) {
         counters->packets++;
         counters->bytes += c->length;
     }
+    if (word) return word;
     if (rule->action == ACTION_DROP) return drop(REASON_POLICY);
     if (rule->action == ACTION_REJECT) return reject(ANSWER_POLICY);
     if (rule->flags & RULE_METER) c->meter = c->rule;

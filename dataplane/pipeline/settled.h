@@ -161,7 +161,7 @@ SHARED bool settled_flow(const struct pipeline* s, const struct settled* k, cons
     if (flow_expired(&s->tables, flow, now)) return false;
     if (!direction && flags & (FLOW_METERED | FLOW_SET_DSCP)) return false;
     if (!(flags & FLOW_WIDE) != (k->source >> 56 == 4)) return false;
-    if (direction && !(flags & FLOW_REPLIED)) return false;
+    if (direction && (flags & (FLOW_REPLIED | FLOW_OBSERVED)) != FLOW_REPLIED) return false;
     bool engine = (flow->mode & MODE_ENGINE) || (port_of(s, k->port)->flags & PORT_ENGINE);
     return !(engine && may_punt(s, PUNT_SERVICE));
 }

@@ -45,6 +45,18 @@ bool Admission::rules_ask_for_ingress() const {
     return policy != nullptr && policy->ports != 0;
 }
 
+const ServiceSettings* Admission::claim(const Arrival& arrival) {
+    const image_policy* policy = image_policy_of(&pipeline_.tables);
+    context_.policy_destination_row = 0;
+    original_ = false;
+    if (verdict_of(claim_by_destination(&pipeline_)) == VERDICT_PROXY)
+        return context_.service <= by_id_.size() ? by_id_[context_.service - 1] : nullptr;
+    original_ = true;
+    context_.service = 0;
+    context_.policy_service_row = policy != nullptr ? policy->no_service_row : 0;
+    return snapshot_->intercepted(arrival.arrives);
+}
+
 Decision Admission::judge(const Arrival& arrival, u32 flags) {
     headers& h = context_.h;
     h.source = arrival.client.address;
@@ -64,8 +76,7 @@ Decision Admission::judge(const Arrival& arrival, u32 flags) {
     context_.length = 0;
     service_ = nullptr;
     pipeline_.ref.flow = nullptr;
-    if (verdict_of(claim_by_destination(&pipeline_)) != VERDICT_PROXY) return Decision::unclaimed;
-    service_ = context_.service <= by_id_.size() ? by_id_[context_.service - 1] : nullptr;
+    service_ = claim(arrival);
     if (service_ == nullptr) return Decision::unclaimed;
     return stage_policy(&pipeline_) == 0 ? Decision::allowed : Decision::denied;
 }
@@ -98,6 +109,10 @@ void Admission::set(const image_backend& backend, Backend& out) const {
 }
 
 bool Admission::choose(const u16* tried, u32 count, Backend& out) {
+    if (original_) {
+        out = {{context_.h.destination, context_.h.destination_port}, snapshot_->original_id()};
+        return count == 0;
+    }
     switch (service_->scheduler) {
         case Scheduler::hash: return choose_by_hash(tried, count, out);
         case Scheduler::least_connections: return choose_least(tried, count, out);
@@ -159,6 +174,7 @@ bool Admission::choose_next(const u16* tried, u32 count, Backend& out) {
 }
 
 bool Admission::has_backend(u16 id, const Endpoint& endpoint) const {
+    if (original_) return endpoint == Endpoint{context_.h.destination, context_.h.destination_port};
     const image_service* record = service_record(const_cast<struct pipeline*>(&pipeline_), context_.service);
     if (record == nullptr) return false;
     for (u32 i = 0; i < record->backend_count; ++i) {

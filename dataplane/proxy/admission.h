@@ -32,6 +32,7 @@ struct Arrival {
     Endpoint destination;  // as the client sent it
     u8 protocol = 6;
     u32 ingress = 0;  // port number; 0: not known
+    Arrives arrives = Arrives::as_addressed;
 };
 
 struct Backend {
@@ -56,6 +57,7 @@ public:
     Decision recheck(const Arrival& arrival);
 
     const ServiceSettings* service() const { return service_; }
+    bool goes_on() const { return original_; }  // to where it was going
     u32 rule() const { return context_.rule; }  // position + 1; 0: the default
     bool rules_ask_for_ingress() const;
 
@@ -68,6 +70,7 @@ public:
 
 private:
     Decision judge(const Arrival& arrival, u32 flags);
+    const ServiceSettings* claim(const Arrival& arrival);
     const image_backend* backend_at(const image_service& record, u32 position) const;
     bool choose_by_hash(const u16* tried, u32 count, Backend& out);
     bool choose_least(const u16* tried, u32 count, Backend& out);
@@ -79,6 +82,7 @@ private:
     std::shared_ptr<const Snapshot> snapshot_;
     std::vector<const ServiceSettings*> by_id_;
     const ServiceSettings* service_ = nullptr;
+    bool original_ = false;  // goes on to where it was going
     std::vector<pair_counters> rule_counters_;
     std::vector<u32> turns_;  // round robin, by service id
     pipeline_context context_{};

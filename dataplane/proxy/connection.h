@@ -60,6 +60,7 @@ struct alignas(64) Connection {
     u32 rule = 0;
     u32 ingress = 0;  // port number, as the policy sees it
     HeaderVersion send_header = HeaderVersion::none;
+    Arrives arrives = Arrives::as_addressed;
     ServiceCounters* counters = nullptr;
     BackendCounters* backend_counters = nullptr;
     const char* service = "";

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/proxy/listeners.h"
 
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 
 #include <cerrno>
+
+#include "dataplane/io/interception/nft_table.h"
 
 namespace sluice::proxy {
 
@@ -50,7 +54,38 @@ Status set_udp_options(int fd, bool v4, bool group) {
     return set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO");
 }
 
+Status set_transparent(int fd, bool v4) {
+    if (v4) return set(fd, IPPROTO_IP, IP_TRANSPARENT, 1, "IP_TRANSPARENT");
+    return set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1, "IPV6_TRANSPARENT");
+}
+
+int set_mark(int fd, u32 mark) {
+    return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0 ? 0 : errno;
+}
+
 }  // namespace
+
+Endpoint original_destination(int fd) {
+    const Endpoint own = local_endpoint(fd);
+    SocketAddress address{};
+    socklen_t length = sizeof address;
+    const bool v4 = own.is_v4();
+    const int level = v4 ? int{IPPROTO_IP} : int{IPPROTO_IPV6};
+    const int name = v4 ? SO_ORIGINAL_DST : IP6T_SO_ORIGINAL_DST;
+    return getsockopt(fd, level, name, &address, &length) == 0 ? from_socket_address(address) : own;
+}
+
+int mark_as_own(int fd) { return set_mark(fd, mark_own); }
+
+int bear_address(int fd, const Endpoint& client) {
+    if (const int error = set_mark(fd, mark_own | mark_foreign); error != 0) return error;
+    if (!set_transparent(fd, client.is_v4())) return errno;
+    const int on = 1;
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    SocketAddress address{};
+    const socklen_t length = to_socket_address({client.address, 0}, address);
+    return bind(fd, &address.any, length) == 0 ? 0 : errno;
+}
 
 void set_keepalive(int fd) {
     const auto option = [fd](int level, int name, int value) {
@@ -90,8 +125,11 @@ Result<UniqueFd> open_listener(const ListenPoint& point) {
         return status.error().with_context("listener " + point.at.text());
     if (tcp) {
         set_tcp_options(fd.get());
-    } else if (Status status = set_udp_options(fd.get(), v4, point.group); !status) {
+    } else if (Status status = set_udp_options(fd.get(), v4, point.group()); !status) {
         return status.error().with_context("listener " + point.at.text());
+    }
+    if (point.transparent) {
+        if (Status status = set_transparent(fd.get(), v4); !status) return status.error();
     }
     SocketAddress address{};
     const socklen_t length = to_socket_address(point.at, address);

@@ -26,16 +26,15 @@ private:
     std::shared_ptr<const UniqueFd> fd_;
 };
 
-struct ListenPoint {
-    Endpoint at;  // for a group where its sockets are bound, which nobody connects to
-    u8 protocol = 6;
-    bool group = false;  // destinations are what the sk_lookup program leads here
-    bool operator==(const ListenPoint&) const = default;
-};
-
 struct alignas(8) Listener {
     SharedFd fd;
     ListenPoint point;
+};
+
+// A point and its sockets, one per loop.
+struct HeldPoint {
+    ListenPoint point;
+    std::vector<SharedFd> fds;
 };
 
 inline constexpr u32 most_listen_points = 1024;  // of one service, without an sk_lookup program
@@ -48,6 +47,15 @@ Result<std::vector<ListenPoint>> listen_points(const Snapshot& snapshot);
 // accepted sockets inherit is set here: TCP_NODELAY, TCP_USER_TIMEOUT. Of a group, datagrams tell where they
 // were sent to.
 Result<UniqueFd> open_listener(const ListenPoint& point);
+
+// Where an accepted connection was going. For one to a port of ours instead of through it, that port.
+Endpoint original_destination(int fd);
+
+// Before connect(): the connection bears the address of `client` (IP_TRANSPARENT) and the mark of those that
+// do. Errno, 0 for done.
+int bear_address(int fd, const Endpoint& client);
+// Before connect(): marks it as the proxy's own.
+int mark_as_own(int fd);
 
 // What long-lived connections get, on the side of the backend, too.
 void set_keepalive(int fd);

@@ -28,12 +28,19 @@ ListenPoint group_point(u8 protocol, bool v4) {
         loopback.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     else
         loopback.v6.sin6_addr = in6addr_loopback;
-    return {from_socket_address(loopback), protocol, true};
+    return {from_socket_address(loopback), protocol, Arrives::by_program, false};
+}
+
+const HeldPoint* find(const std::vector<HeldPoint>& list, const ListenPoint& point) {
+    const auto at =
+        std::find_if(list.begin(), list.end(), [&](const HeldPoint& held) { return held.point == point; });
+    return at == list.end() ? nullptr : &*at;
 }
 
 }  // namespace
 
-Listening::Listening(const std::string& no_bpf, size_t loops) : loops_(loops), no_lookup_(no_bpf) {
+Listening::Listening(const std::string& no_bpf, size_t loops, std::vector<HeldPoint> inherited)
+    : loops_(loops), no_lookup_(no_bpf), inherited_(std::move(inherited)) {
     if (!no_lookup_.empty()) return;
     auto lookup = SocketLookup::open();
     if (lookup)
@@ -44,16 +51,35 @@ Listening::Listening(const std::string& no_bpf, size_t loops) : loops_(loops), n
 }
 
 // Groups that are bound already keep their place.
-Result<std::vector<ListenPoint>> Listening::wanted_points(const Snapshot& snapshot) const {
-    if (!lookup_) return listen_points(snapshot);
+std::vector<ListenPoint> Listening::group_points(const Snapshot& snapshot) const {
     std::vector<ListenPoint> points;
     for (const ServiceSettings& service : snapshot.services) {
         const ListenPoint fresh = group_point(service.protocol, address_is_ipv4(&service.vip));
-        const auto same = [&](const ListenPoint& point) { return group_of(point) == group_of(fresh); };
+        const auto same = [&](const ListenPoint& point) {
+            return point.group() && group_of(point) == group_of(fresh);
+        };
         if (std::any_of(points.begin(), points.end(), same)) continue;
-        const auto before = std::find_if(points_.begin(), points_.end(), same);
-        points.push_back(before != points_.end() ? *before : fresh);
+        ListenPoint chosen = fresh;
+        for (const auto* list : {&inherited_, &held_}) {
+            for (const HeldPoint& held : *list) {
+                if (same(held.point)) chosen = held.point;
+            }
+        }
+        points.push_back(chosen);
     }
+    return points;
+}
+
+Result<std::vector<ListenPoint>> Listening::wanted_points(const Snapshot& snapshot) const {
+    std::vector<ListenPoint> points;
+    if (lookup_) {
+        points = group_points(snapshot);
+    } else {
+        Result<std::vector<ListenPoint>> each = listen_points(snapshot);
+        if (!each) return each.error();
+        points = std::move(*each);
+    }
+    for (const ListenPoint& point : snapshot.interception_points) points.push_back(point);
     return points;
 }
 
@@ -63,15 +89,26 @@ Result<std::vector<SharedFd>> Listening::open_all(ListenPoint& point) const {
     for (size_t i = 0; i < loops_; ++i) {
         Result<UniqueFd> fd = open_listener(point);
         if (!fd) return fd.error();
-        if (point.group) point.at = local_endpoint(fd->get());
+        if (point.group()) point.at = local_endpoint(fd->get());
         fds.emplace_back(std::move(*fd));
     }
     return fds;
 }
 
-const std::vector<SharedFd>* Listening::known(const ListenPoint& point) const {
-    const auto at = std::find(points_.begin(), points_.end(), point);
-    return at == points_.end() ? nullptr : &fds_[static_cast<size_t>(at - points_.begin())];
+// Its sockets: those that the loops have, or inherited ones, or new ones.
+Result<HeldPoint> Listening::hold(ListenPoint point, Change& change) const {
+    if (const HeldPoint* held = find(held_, point); held != nullptr) return *held;
+    HeldPoint taken{point, {}};
+    if (const HeldPoint* held = find(inherited_, point); held != nullptr) {
+        taken.fds = held->fds;
+    } else {
+        Result<std::vector<SharedFd>> opened = open_all(taken.point);
+        if (!opened) return opened.error();
+        taken.fds = std::move(*opened);
+    }
+    for (size_t i = 0; i < taken.fds.size(); ++i)
+        change.added[i % loops_].push_back({taken.fds[i], taken.point});
+    return taken;
 }
 
 Result<Listening::Change> Listening::prepare(const Snapshot& snapshot) const {
@@ -80,18 +117,12 @@ Result<Listening::Change> Listening::prepare(const Snapshot& snapshot) const {
     Result<std::vector<ListenPoint>> points = wanted_points(snapshot);
     if (!points) return make_error("{}; there is none: {}", points.error().message, no_lookup_);
     SocketLookup::Sockets sockets{-1, -1, -1, -1};
-    for (ListenPoint& point : *points) {
-        if (const auto* fds = known(point); fds != nullptr) {
-            change.fds.push_back(*fds);
-        } else {
-            Result<std::vector<SharedFd>> opened = open_all(point);
-            if (!opened) return opened.error();
-            for (size_t i = 0; i < loops_; ++i) change.added[i].push_back({(*opened)[i], point});
-            change.fds.push_back(std::move(*opened));
-        }
-        if (point.group) sockets[group_of(point)] = change.fds.back().front().get();
+    for (const ListenPoint& point : *points) {
+        Result<HeldPoint> held = hold(point, change);
+        if (!held) return held.error();
+        if (held->point.group()) sockets[group_of(held->point)] = held->fds.front().get();
+        change.held.push_back(std::move(*held));
     }
-    change.points = std::move(*points);
     if (!lookup_) return change;
     auto lookup = SocketLookup::prepare(claims_of(snapshot), sockets);
     if (!lookup) return lookup.error();
@@ -103,15 +134,20 @@ Status Listening::commit(Change change) {
     if (lookup_) {
         if (Status status = lookup_->commit(std::move(change.lookup)); !status) return status;
     }
-    points_ = std::move(change.points);
-    fds_ = std::move(change.fds);
+    held_ = std::move(change.held);
+    inherited_.clear();
     return {};
 }
 
 void Listening::stop() {
     lookup_.reset();
-    points_.clear();
-    fds_.clear();
+    held_.clear();
+}
+
+size_t Listening::sockets() const {
+    size_t count = 0;
+    for (const HeldPoint& held : held_) count += held.fds.size();
+    return count;
 }
 
 }  // namespace sluice::proxy

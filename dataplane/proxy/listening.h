@@ -15,13 +15,13 @@ namespace sluice::proxy {
 
 class Listening {
 public:
-    // `no_bpf`: why no program may be used; empty: it is tried.
-    Listening(const std::string& no_bpf, size_t loops);
+    // `no_bpf`: why no program may be used; empty: it is tried. `inherited`: sockets of a process before this
+    // one, used for the first snapshot's points or closed with its commit().
+    Listening(const std::string& no_bpf, size_t loops, std::vector<HeldPoint> inherited);
 
     // What a snapshot takes. Nothing is in force before commit().
     struct Change {
-        std::vector<ListenPoint> points;           // all of them
-        std::vector<std::vector<SharedFd>> fds;    // by point, then by loop
+        std::vector<HeldPoint> held;               // all of them
         std::vector<std::vector<Listener>> added;  // by loop: those that are new to it
         std::shared_ptr<SocketLookup::Prepared> lookup;
     };
@@ -33,18 +33,20 @@ public:
 
     // Why there is no sk_lookup program; empty: there is.
     const std::string& no_lookup() const { return no_lookup_; }
-    size_t sockets() const { return points_.size() * loops_; }
+    size_t sockets() const;
+    const std::vector<HeldPoint>& held() const { return held_; }
 
 private:
+    std::vector<ListenPoint> group_points(const Snapshot& snapshot) const;
     Result<std::vector<ListenPoint>> wanted_points(const Snapshot& snapshot) const;
     Result<std::vector<SharedFd>> open_all(ListenPoint& point) const;
-    const std::vector<SharedFd>* known(const ListenPoint& point) const;
+    Result<HeldPoint> hold(ListenPoint point, Change& change) const;
 
     size_t loops_;
     std::string no_lookup_;
     std::unique_ptr<SocketLookup> lookup_;
-    std::vector<ListenPoint> points_;
-    std::vector<std::vector<SharedFd>> fds_;  // by point, then by loop
+    std::vector<HeldPoint> held_;
+    std::vector<HeldPoint> inherited_;
 };
 
 }  // namespace sluice::proxy

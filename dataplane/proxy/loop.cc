@@ -260,12 +260,15 @@ void Loop::resume_accepting() {
 void Loop::apply(std::shared_ptr<const Snapshot> snapshot, std::vector<Listener> add,
                  const std::vector<ListenPoint>& keep) {
     admission_.set_snapshot(snapshot);
-    backend_counters_.assign(snapshot->backend_ids, {});
+    backend_counters_.assign(snapshot->backend_ids + 1U, {});
     service_counters_.clear();
-    for (const ServiceSettings& service : snapshot->services) {
+    const auto count = [this](const ServiceSettings& service) {
         if (service_counters_.size() <= service.id) service_counters_.resize(service.id + 1U);
         service_counters_[service.id] = &table_.service(service.label);
-    }
+    };
+    for (const ServiceSettings& service : snapshot->services) count(service);
+    if (snapshot->inbound) count(*snapshot->inbound);
+    if (snapshot->outbound) count(*snapshot->outbound);
     udp_.recheck([&](const Listener* listener) {
         return std::find(keep.begin(), keep.end(), listener->point) != keep.end();
     });

@@ -37,7 +37,7 @@ void raise_descriptor_limit() {
 
 }  // namespace
 
-Result<std::unique_ptr<Proxy>> Proxy::start(const Options& options) {
+Result<std::unique_ptr<Proxy>> Proxy::start(const Options& options, std::vector<HeldPoint> inherited) {
     raise_descriptor_limit();
     std::signal(SIGPIPE, SIG_IGN);  // splice to a closed socket
     std::unique_ptr<Proxy> proxy(new Proxy(options));
@@ -50,7 +50,8 @@ Result<std::unique_ptr<Proxy>> Proxy::start(const Options& options) {
         queues.push_back(&(*loop)->log_queue());
         proxy->loops_.push_back(std::move(*loop));
     }
-    proxy->listening_ = std::make_unique<Listening>(options.no_bpf, proxy->loops_.size());
+    proxy->listening_ =
+        std::make_unique<Listening>(options.no_bpf, proxy->loops_.size(), std::move(inherited));
     if (!options.access_log.empty()) {
         auto log = AccessLog::open(options.access_log, options.access_log_json, std::move(queues));
         if (!log) return log.error();
@@ -77,12 +78,17 @@ Result<T> Proxy::ask(Loop& loop, std::function<T()> question) {
 Status Proxy::apply(std::shared_ptr<Snapshot> snapshot) {
     for (ServiceSettings& service : snapshot->services)
         service.label = labels_.insert(service.name).first->c_str();
+    for (auto* intercepted : {&snapshot->inbound, &snapshot->outbound}) {
+        if (*intercepted) (*intercepted)->label = labels_.insert((*intercepted)->name).first->c_str();
+    }
     Result<Listening::Change> change = listening_->prepare(*snapshot);
     if (!change) return change.error();
+    std::vector<ListenPoint> points;
+    for (const HeldPoint& held : change->held) points.push_back(held.point);
     for (size_t i = 0; i < loops_.size(); ++i) {
         Loop& loop = *loops_[i];
         auto list = std::make_shared<std::vector<Listener>>(std::move(change->added[i]));
-        const Result<bool> done = ask<bool>(loop, [&loop, snapshot, list, keep = change->points] {
+        const Result<bool> done = ask<bool>(loop, [&loop, snapshot, list, keep = points] {
             loop.apply(snapshot, std::move(*list), keep);
             return true;
         });

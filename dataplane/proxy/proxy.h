@@ -15,7 +15,9 @@ namespace sluice::proxy {
 
 class Proxy {
 public:
-    static Result<std::unique_ptr<Proxy>> start(const Options& options);
+    // `inherited`: listening sockets of a process before this one.
+    static Result<std::unique_ptr<Proxy>> start(const Options& options,
+                                                std::vector<HeldPoint> inherited = {});
     ~Proxy();
     Proxy(const Proxy&) = delete;
     Proxy& operator=(const Proxy&) = delete;

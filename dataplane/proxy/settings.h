@@ -19,6 +19,25 @@ namespace sluice::proxy {
 enum class Scheduler : u8 { hash, least_connections, round_robin };
 enum class HeaderVersion : u8 { none, v1, v2 };
 
+// What arrives at a listener.
+enum class Arrives : u8 {
+    as_addressed,
+    by_program,  // what the sk_lookup program leads here, for many addresses and ports
+    inbound,     // intercepted: for this host
+    outbound     // and from it, or through it
+};
+
+struct ListenPoint {
+    Endpoint at;  // by_program: where the sockets are bound, which nobody connects to
+    u8 protocol = 6;
+    Arrives arrives = Arrives::as_addressed;
+    bool transparent = false;  // takes what is addressed to others (IP_TRANSPARENT)
+
+    bool group() const { return arrives == Arrives::by_program; }
+    bool intercepts() const { return arrives == Arrives::inbound || arrives == Arrives::outbound; }
+    bool operator==(const ListenPoint&) const = default;
+};
+
 struct ServiceSettings {
     std::string name;
     u16 id = 0;  // in the image
@@ -32,6 +51,7 @@ struct ServiceSettings {
     u32 idle_timeout_ms = 900'000;
     HeaderVersion send_header = HeaderVersion::none;
     bool accept_header = false;
+    bool transparent = false;     // backends see the client's address
     std::optional<bool> splice;   // empty: by what moves
     u64 most_connections = 0;     // at a time; 0: no bound
     double new_connections = 0;   // per second; 0: no bound
@@ -56,6 +76,18 @@ struct Snapshot {
     u32 backend_ids = 0;  // one past the highest in use
     u32 rule_ids = 0;
     std::vector<ServiceSettings> services;
+    std::vector<ListenPoint> interception_points;
+    // What is intercepted and no service claims, each when there are points for it. Their one backend is
+    // wherever a connection was going.
+    std::optional<ServiceSettings> inbound;
+    std::optional<ServiceSettings> outbound;
+    bool mark_connections = false;  // they would be intercepted themselves
+
+    const ServiceSettings* intercepted(Arrives arrives) const {
+        if (arrives == Arrives::inbound && inbound) return &*inbound;
+        return arrives == Arrives::outbound && outbound ? &*outbound : nullptr;
+    }
+    u16 original_id() const { return static_cast<u16>(backend_ids); }  // of the backend just mentioned
 
     const ServiceSettings* service(u32 id) const {
         for (const ServiceSettings& each : services) {

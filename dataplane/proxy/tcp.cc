@@ -50,6 +50,19 @@ Ending ending_of_connect(int error) {
     }
 }
 
+Endpoint destination_of(const ListenPoint& point, int fd) {
+    if (point.arrives == Arrives::as_addressed) return point.at;
+    return point.group() ? local_endpoint(fd) : original_destination(fd);
+}
+
+// Whether somebody connected to the listener itself, which would have the proxy connect to itself.
+bool is_own(const ListenPoint& point, const Endpoint& destination, int fd) {
+    if (point.arrives == Arrives::as_addressed || destination.port != point.at.port) return false;
+    return point.group() ? destination == point.at : destination == local_endpoint(fd);
+}
+
+constexpr const char* own_port = "(own port)";  // in place of a service's name
+
 }  // namespace
 
 void Loop::accept_from(Listener& listener) {
@@ -75,7 +88,8 @@ bool Loop::take(Listener& listener, int fd, const SocketAddress& from) {
     c->side[CLIENT].writes = 2;  // TCP_NODELAY is inherited from the listener
     c->client = from_socket_address(from);
     c->peer = c->client;
-    c->vip = listener.point.group ? local_endpoint(fd) : listener.point.at;
+    c->arrives = listener.point.arrives;
+    c->vip = destination_of(listener.point, fd);
     c->id = shared_.next_id.fetch_add(1, std::memory_order_relaxed);
     c->start_ns = now_ns_;
     c->last_active_ms = to_ms(now_ns_);
@@ -83,6 +97,12 @@ bool Loop::take(Listener& listener, int fd, const SocketAddress& from) {
     if (live_ != nullptr) live_->previous = c;
     live_ = c;
     live_count_.add(1);
+    if (is_own(listener.point, c->vip, fd)) {
+        c->counters = &table_.service(own_port);
+        c->counters->opened.add(1);
+        refuse(*c, Ending::loop);
+        return false;
+    }
     if (!admit(*c)) return false;
     if (admission_.service()->accept_header) {
         c->state = ConnectionState::header;
@@ -196,7 +216,7 @@ bool Loop::choose_and_connect(Connection& c) {
         c.tried[c.tries++] = backend.id;
         c.backend = backend.endpoint;
         c.backend_id = backend.id;
-        if (admission_.service()->claims(c.backend)) {
+        if (!admission_.goes_on() && admission_.service()->claims(c.backend)) {
             refuse(c, Ending::loop);
             return false;
         }
@@ -216,6 +236,7 @@ bool Loop::choose_and_connect(Connection& c) {
 
 // Found by id as long as the id has one endpoint: a backend without a port of its own has many.
 BackendCounters* Loop::counters_of(const char* service, const Backend& backend) {
+    if (backend.id == admission_.snapshot().original_id()) return &table_.backend(service, {});
     BackendSlot& slot = backend_counters_[backend.id];
     if (slot.counters == nullptr || !(slot.endpoint == backend.endpoint))
         slot = {&table_.backend(service, backend.endpoint), backend.endpoint};
@@ -235,7 +256,11 @@ int Loop::connect(Connection& c) {
         setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
     }
     int error = 0;
-    if (::connect(fd, &to.any, length) != 0 && errno != EINPROGRESS) error = errno;
+    if (admission_.service()->transparent)
+        error = bear_address(fd, c.client);
+    else if (admission_.snapshot().mark_connections)
+        error = mark_as_own(fd);
+    if (error == 0 && ::connect(fd, &to.any, length) != 0 && errno != EINPROGRESS) error = errno;
     side = {};
     side.fd = fd;
     if (error == 0) error = poller_.add(fd, watch_both, &c, Watched::backend);
@@ -393,7 +418,9 @@ void Loop::close(Connection& c, Ending ending, bool reset) {
     dead_.push_back(&c);
 }
 
-Arrival Loop::arrival_of(const Connection& c) const { return {c.client, c.vip, IPPROTO_TCP, c.ingress}; }
+Arrival Loop::arrival_of(const Connection& c) const {
+    return {c.client, c.vip, IPPROTO_TCP, c.ingress, c.arrives};
+}
 
 void Loop::recheck_all() {
     for (Connection* c = live_; c != nullptr;) {

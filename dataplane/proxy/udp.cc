@@ -111,7 +111,7 @@ void UdpSessions::from_clients(Listener& listener) {
         const int got = recvmmsg(listener.fd.get(), b.headers, messages, MSG_DONTWAIT, nullptr);
         for (int i = 0; i < got; ++i) {
             const Key key{from_socket_address(b.addresses[i]),
-                          listener.point.group ? destination_of(b.headers[i].msg_hdr) : listener.point.at};
+                          listener.point.group() ? destination_of(b.headers[i].msg_hdr) : listener.point.at};
             UdpSession* session = find(listener, key);
             if (session != nullptr)
                 forward(*session, memory_.data() + static_cast<size_t>(i) * message_bytes,
@@ -127,7 +127,7 @@ UdpSession* UdpSessions::find(Listener& listener, const Key& key) {
 }
 
 UdpSession* UdpSessions::open(Listener& listener, const Key& key) {
-    const Decision decision = admission_.admit({key.client, key.vip, IPPROTO_UDP, 0});
+    const Decision decision = admission_.admit({key.client, key.vip, IPPROTO_UDP});
     const ServiceSettings* service = admission_.service();
     if (service == nullptr) return nullptr;
     ServiceCounters* counters = host_.service_counters(service->id);
@@ -141,7 +141,7 @@ UdpSession* UdpSessions::open(Listener& listener, const Key& key) {
     const socklen_t length = to_socket_address(backend.endpoint, to);
     const int fd = socket(to.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     auto session = std::make_unique<UdpSession>();
-    const bool group = listener.point.group;
+    const bool group = listener.point.group();
     const int reply_fd = group ? reply_sockets_.take(key.vip) : listener.fd.get();
     const bool ready = fd >= 0 && reply_fd >= 0 && ::connect(fd, &to.any, length) == 0 &&
                        poller_.add(fd, EPOLLIN, session.get(), Watched::udp_session) == 0;
@@ -258,7 +258,7 @@ void UdpSessions::end(UdpSession& s, Ending ending) {
     Record record = record_of(s);
     ::close(s.fd);
     s.fd = -1;
-    if (s.listener->point.group) reply_sockets_.give_back(s.vip);
+    if (s.listener->point.group()) reply_sockets_.give_back(s.vip);
     host_.give_session_slot();
     host_.ended(s, record, ending);
     auto node = sessions_.extract({s.client, s.vip});
@@ -268,7 +268,7 @@ void UdpSessions::end(UdpSession& s, Ending ending) {
 void UdpSessions::recheck(const std::function<bool(const Listener*)>& listener_stays) {
     std::vector<std::pair<UdpSession*, Ending>> gone;
     for (const auto& [key, session] : sessions_) {
-        const Decision decision = admission_.recheck({session->client, session->vip, IPPROTO_UDP, 0});
+        const Decision decision = admission_.recheck({session->client, session->vip, IPPROTO_UDP});
         if (decision == Decision::denied) {
             gone.emplace_back(session.get(), Ending::policy);
         } else if (decision == Decision::unclaimed || !listener_stays(session->listener) ||

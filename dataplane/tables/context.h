@@ -9,7 +9,7 @@
 
 SHARED_BEGIN
 
-enum { POLICY_DIMENSIONS = 8 };
+enum { POLICY_DIMENSIONS = 9, POLICY_ROW_SLOTS = 16 };
 
 // Where a flow was found, or is being written.
 struct flow_place {
@@ -32,7 +32,8 @@ enum context_flags {
     CONTEXT_STATELESS = 16,    // no entry of its own: served by the scratch slot
     CONTEXT_ECHO = 32,         // an echo request to a VIP, to be answered
     CONTEXT_METERED = 64,      // charged to the meter of rule `meter`
-    CONTEXT_SPLIT = 128        // leaves in fragments, by the MTU of the egress port
+    CONTEXT_SPLIT = 128,       // leaves in fragments, by the MTU of the egress port
+    CONTEXT_EVALUATED = 256    // the epoll tier's verdict about its flow has come
 };
 
 // What one step of the short way (pipeline/settled.h) leaves to the next.
@@ -73,7 +74,7 @@ struct pipeline_context {
     struct flow_place place;        // of the packet's flow
     struct flow_place alias_place;  // of its alias
     struct flow_place other_place;
-    u32 policy_rows[POLICY_DIMENSIONS];  // first lines of the rows that the packet's fields select
+    u32 policy_rows[POLICY_ROW_SLOTS];  // first lines of the rows that the packet's fields select
     u32 policy_row_count;
     u32 policy_group;  // summary word whose rules are looked at
     u64 forgotten;     // see forget() in bpf/maps.h

@@ -41,6 +41,7 @@ struct worker_counters {
     u64 flows_reclaimed;  // expired entries replaced
     u64 flows_busy;       // inserts given up because another writer held the slots
     u64 neighbors_missing;
+    u64 evaluations_unasked;  // packets that got their evaluate rule's fallback
     u64 trace_events;
     u64 trace_lost;
     u64 trace_tick;

@@ -52,6 +52,7 @@ enum flow_mode {
     MODE_DSR_GUE = 5,   // outer IP and UDP header (GUE variant 1: no GUE header)
     MODE_PROXY = 6,     // never a flow's: the host stack has it, and a listener of ours there
     MODE_ALIAS = 7,     // not a flow: the key of a flow's replies
+    MODE_DENIED = 8,    // not forwarded: the evaluation of its first packet said no
     MODE_MASK = 15,
     MODE_ENGINE = 128  // bit: the engine serves it, the XDP program hands it over
 };
@@ -74,7 +75,8 @@ enum flow_flags {
     FLOW_METERED = 8,    // every packet counts against the rule's rate
     FLOW_SET_DSCP = 16,  // the rule rewrites the DSCP
     FLOW_ALIASED = 32,   // replies come by an alias
-    FLOW_REPLIED = 64    // the responder has been seen
+    FLOW_REPLIED = 64,   // the responder has been seen
+    FLOW_OBSERVED = 128  // DNS: the evaluator sees the answers
 };
 
 struct __attribute__((aligned(8))) flow_hop {

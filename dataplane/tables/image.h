@@ -80,7 +80,8 @@ struct image_port_range {
 enum service_flags {
     SERVICE_FLOW_TABLE = 1,
     SERVICE_ALIAS = 4,  // a reply does not tell the VIP it belongs to: flows get an alias
-    SERVICE_ENGINE = 8  // tier: af_xdp
+    SERVICE_ENGINE = 8,   // tier: af_xdp
+    SERVICE_OBSERVED = 16  // of a packet: DNS over UDP, whose answers are looked at
 };
 
 enum hash_kind { HASH_FIVE_TUPLE, HASH_SOURCE, HASH_SOURCE_AND_PORT, HASH_DESTINATION_PORT };
@@ -142,12 +143,12 @@ struct image_policy {
     u32 ports;           // line of u16[NODE_PORTS]; 0: no rule looks
     u16 no_ports_row;    // row of the port dimensions for a packet without ports
     u16 no_service_row;  // row of the service dimension for managed traffic
-    u32 reserved;
+    u32 fqdn;            // line of u16[1 << FQDN_SETS], by the sets that the destination is in; 0: no rule looks
 };
 
 enum { POLICY_SUMMARY_WORDS = 4 };
 
-enum rule_action { ACTION_ALLOW = 1, ACTION_DROP = 2, ACTION_REJECT = 3 };
+enum rule_action { ACTION_ALLOW = 1, ACTION_DROP = 2, ACTION_REJECT = 3, ACTION_EVALUATE = 4 };
 
 enum rule_flags {
     RULE_STATELESS = 1,     // stateful: false
@@ -155,7 +156,8 @@ enum rule_flags {
     RULE_METER_SOURCE = 4,  // one meter per source address
     RULE_METER_BYTES = 8,   // the rate counts bytes, else packets
     RULE_SET_DSCP = 16,
-    RULE_FIRST_ONLY = 32  // matches TCP flags: only packets that match count against the rate
+    RULE_FIRST_ONLY = 32,   // matches TCP flags: only packets that match count against the rate
+    RULE_FALLBACK_ALLOW = 64  // evaluate: allow where nobody can be asked
 };
 
 struct image_rule {
@@ -199,7 +201,8 @@ enum image_flags {
     IMAGE_TCP_PICKUP = 2,
     IMAGE_DROP_IP_OPTIONS = 4,
     IMAGE_STATIC_ROUTES = 8,
-    IMAGE_TUNNELS = 16
+    IMAGE_TUNNELS = 16,
+    IMAGE_OBSERVE_DNS = 32  // FQDN sets learn from answers: the engine serves DNS over UDP
 };
 
 struct image_header {

@@ -36,6 +36,9 @@ struct Surroundings {
     virtual u32 route(const pipeline_context& context, const address& destination, next_hop& hop) = 0;
     // Ports of a fragment's first fragment, into context.h; or remembers a first one's.
     virtual u32 fragment(pipeline_context& context) = 0;
+    // The epoll tier's verdict about the packet's flow under an evaluate rule: 0, a drop, VERDICT_WAIT while
+    // it is undecided, or VERDICT_EVALUATE where nobody can be asked.
+    virtual u32 evaluate(pipeline_context&, const image_rule&) { return VERDICT_EVALUATE; }
 };
 
 struct tables {
@@ -100,6 +103,9 @@ SHARED u32 kernel_route(const struct tables* t, struct packet*, const struct pip
 }
 SHARED u32 fragment_ports(const struct tables* t, struct pipeline_context* c) {
     return t->surroundings->fragment(*c);
+}
+SHARED u32 evaluation_of(const struct tables* t, struct pipeline_context* c, const struct image_rule* rule) {
+    return t->surroundings ? t->surroundings->evaluate(*c, *rule) : (u32)VERDICT_EVALUATE;
 }
 
 // A native frame: the bytes lie in a buffer with head room before them. packet.owner points at one.

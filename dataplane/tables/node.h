@@ -7,6 +7,7 @@
 
 #include "dataplane/packet/address.h"
 #include "dataplane/tables/flow.h"
+#include "dataplane/tables/learned.h"
 
 SHARED_BEGIN
 
@@ -14,7 +15,7 @@ enum {
     NODE_PORTS = 64,        // logical interfaces: devices and their VLAN sub-interfaces; 0 stands for none
     NODE_SLOTS = 256,       // hash slots for (device, VLAN) -> port
     INTEREST_BITS = 65536,  // per direction
-    LAYOUT_VERSION = 3,     // of everything that outlives a daemon under bpffs
+    LAYOUT_VERSION = 4,     // of everything that outlives a daemon under bpffs
     NODE_MADE_UP = 0xe0000  // ifindexes from here on stand for ports that are no device of the kernel's
 };
 
@@ -73,6 +74,7 @@ struct node_state {
     struct node_port ports[NODE_PORTS];
     struct interest destination;  // VIPs, managed prefixes, tunnel endpoints
     struct interest source;       // backends of nat services, whose replies must be looked up
+    struct learned_address learned[LEARNED_SLOTS];
 };
 
 enum { FLOW_SCRATCH = 512 };

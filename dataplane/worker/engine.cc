@@ -3,8 +3,10 @@
 
 #include "dataplane/worker/answers.h"
 #include "dataplane/worker/decapsulate.h"
+#include "dataplane/worker/dns_tap.h"
 #include "dataplane/worker/engine_settled.h"
 #include "dataplane/worker/engine_waiting.h"
+#include "dataplane/worker/evaluations.h"
 #include "dataplane/worker/fragments.h"
 
 namespace sluice {
@@ -34,6 +36,8 @@ struct Engine::State final : Surroundings {
           fragments(chosen.fragments, ticks_of(chosen.fragment_ns), view.node->flow_seed),
           fragment_room(chosen.waiting_fragments),
           neighbor_room(chosen.waiting_neighbors),
+          evaluations(chosen.evaluation, chosen.waiting_evaluations, chosen.evaluation_ns),
+          dns(chosen.evaluation),
           answers(chosen.answers_per_second, chosen.answers_burst) {
         s.tables = view;
         s.tables.surroundings = this;
@@ -42,13 +46,16 @@ struct Engine::State final : Surroundings {
 
     u32 route(const pipeline_context& context, const address& to, next_hop& hop) override;
     u32 fragment(pipeline_context& context) override;
+    u32 evaluate(pipeline_context& context, const image_rule& rule) override;
 
     void first_pass(Slot& slot, Frame& frame);
     u32 first_pass_inside(Slot& slot, const Frame& frame);
     void third_pass(Slot& slot, Frame& frame);
     void hold(Slot& slot, const Frame& frame, const WaitingFrame* before);
+    u32 wait(const WaitingFrame& waiting, u32 why, u32 word);
     void uncount_rule() const;
     void count(const Slot& slot, const WaitingFrame* before) const;
+    bool show(const Slot& slot, const Frame& frame, const Decision& decision);
 
     struct pipeline s {};
     std::array<Slot, batch_size> slots;
@@ -58,6 +65,8 @@ struct Engine::State final : Surroundings {
     FragmentTable fragments;
     WaitingRoom fragment_room;
     WaitingRoom neighbor_room;
+    Evaluations evaluations;
+    DnsTap dns;
     Answers answers;
     u64 key = 0;            // of the last packet that asked for a route or its fragment's ports
     u32 route_epoch = 0;    // that those in neighbor_room have been tried under
@@ -86,6 +95,10 @@ u32 Engine::State::fragment(pipeline_context& context) {
         return 0;
     }
     return fragments.recall(key, context.h, context.now) ? 0 : waits;
+}
+
+u32 Engine::State::evaluate(pipeline_context& context, const image_rule& rule) {
+    return evaluations.ask(context, rule, s.tables.now_ns);
 }
 
 void Engine::State::first_pass(Slot& slot, Frame& frame) {
@@ -121,6 +134,10 @@ void Engine::State::third_pass(Slot& slot, Frame& frame) {
         word = answers.compose(s, word);
         slot.context.hop.port = static_cast<u16>(slot.context.port);
     }
+    if (word == drop(REASON_EVALUATION) && (slot.context.flags & CONTEXT_EVALUATED)) [[unlikely]]
+        admit_denied(&s);
+    if (word == verdict_word(VERDICT_WAIT, REASON_EVALUATION)) [[unlikely]]
+        slot.key = evaluations.last_key();
     if (word == drop(REASON_NO_NEIGHBOR) && neighbor_room.capacity() != 0) [[unlikely]] {
         uncount_rule();
         if (slot.context.flags & CONTEXT_METERED) meter_refund(&s);
@@ -145,12 +162,19 @@ void Engine::State::uncount_rule() const {
     counters->bytes -= c.length;
 }
 
+// Into the room for what waits because of `why`: `word`, or a drop where it is full.
+u32 Engine::State::wait(const WaitingFrame& waiting, u32 why, u32 word) {
+    if (why == REASON_EVALUATION) return evaluations.hold(waiting) ? word : drop(REASON_EVALUATION_WAIT);
+    if (why == REASON_NO_NEIGHBOR) return neighbor_room.add(waiting) ? word : drop(REASON_WAIT_FULL);
+    return fragment_room.add(waiting) ? word : drop(REASON_FRAGMENT_TABLE_FULL);
+}
+
 // Puts the frame of a packet that must wait into its room; no room is a drop. `before`: its first wait, if
 // this is not it.
 void Engine::State::hold(Slot& slot, const Frame& frame, const WaitingFrame* before) {
-    const bool neighbor = detail_of(slot.word) == REASON_NO_NEIGHBOR;
-    WaitingRoom& room = neighbor ? neighbor_room : fragment_room;
-    if (neighbor && room.empty()) route_epoch = current_epoch;
+    const u32 why = detail_of(slot.word);
+    const bool neighbor = why == REASON_NO_NEIGHBOR;
+    if (neighbor && neighbor_room.empty()) route_epoch = current_epoch;
     WaitingFrame waiting{frame, slot.key, s.tables.now_ns, slot.context.port, slot.context.length, false};
     if (before != nullptr) {
         waiting = *before;
@@ -158,12 +182,10 @@ void Engine::State::hold(Slot& slot, const Frame& frame, const WaitingFrame* bef
         waiting.key = slot.key;
         waiting.due = false;
     }
-    if (!neighbor && fragments.knows(slot.key, s.tables.now))
+    if (why == 0 && fragments.knows(slot.key, s.tables.now))
         released = waiting.due = true;  // came in the same batch
-    if (!room.add(waiting)) {
-        slot.word = drop(neighbor ? REASON_WAIT_FULL : REASON_FRAGMENT_TABLE_FULL);
-        return;
-    }
+    slot.word = wait(waiting, why, slot.word);
+    if (verdict_of(slot.word) == VERDICT_DROP) return;
     if (before == nullptr) count_received(port_counters_at(&s.tables, waiting.port), waiting.length);
 }
 
@@ -175,12 +197,30 @@ void Engine::State::count(const Slot& slot, const WaitingFrame* before) const {
     count_verdict(counters, slot.word, length);
 }
 
+// Whether the packet is a DNS answer that the evaluator is to see first. It waits, and is counted as received.
+bool Engine::State::show(const Slot& slot, const Frame& frame, const Decision& decision) {
+    const headers& h = slot.context.h;
+    const struct flow* const flow = s.ref.flow;
+    if (slot.word != VERDICT_FORWARD || slot.context.direction == 0 || h.protocol != PROTOCOL_UDP) return false;
+    if (flow == nullptr || (flow->flags & FLOW_OBSERVED) == 0) return false;
+    const u32 payload = h.l4 + static_cast<u32>(sizeof(udp_header));
+    if (h.end < payload) return false;
+    return dns.show(frame, decision, slot.packet.data + payload, h.end - payload, s.tables.now_ns);
+}
+
 Engine::Engine(const struct tables& view, Router& router, const EngineOptions& options)
     : image_(view.image), state_(std::make_unique<State>(view, router, options)) {}
 
 Engine::~Engine() = default;
 
-size_t Engine::waiting() const { return state_->fragment_room.size() + state_->neighbor_room.size(); }
+size_t Engine::waiting() const {
+    return state_->fragment_room.size() + state_->neighbor_room.size() + state_->evaluations.held() +
+           state_->dns.held();
+}
+
+bool Engine::answered() const { return state_->evaluations.answered() || state_->dns.ready(); }
+
+EvaluationLink* Engine::link() const { return state_->evaluations.link(); }
 
 u64 Engine::settled_packets() const { return state_->settled.total(); }
 
@@ -194,9 +234,14 @@ void Engine::enter(u64 now_ns) {
     tables.now = ticks_of(now_ns);
     tables.stamp = route_stamp(tables.node, tables.now);
     state_->current_epoch = LOAD_ACQUIRE(&tables.node->route_epoch);
+    state_->evaluations.read_answers();
 }
 
-void Engine::leave() { epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+void Engine::leave() {
+    if (state_->dns.take_news()) link()->to_decider->wake();
+    state_->evaluations.send_questions();
+    epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
 
 void Engine::process(std::span<Frame> batch) {
     State& state = *state_;
@@ -237,11 +282,16 @@ void Engine::process_one(size_t i, Frame& frame) {
     state.third_pass(slot, frame);
     if (verdict_of(slot.word) == VERDICT_WAIT) [[unlikely]]
         state.hold(slot, frame, before);
-    if (verdict_of(slot.word) != VERDICT_WAIT) state.count(slot, before);
     const pipeline_context& c = slot.context;
     const u32 length = before != nullptr ? before->length : c.length;
     const u32 split = c.flags & CONTEXT_SPLIT ? port_of(&state.s, c.hop.port)->mtu : 0;
     decisions_[i] = {slot.word, c.port, c.hop.port, c.service, c.backend, c.rule, length, split};
+    if (state.show(slot, frame, decisions_[i])) [[unlikely]] {
+        decisions_[i].word = VERDICT_WAIT;
+        if (before == nullptr) count_received(port_counters_at(&state.s.tables, c.port % NODE_PORTS), length);
+    } else if (verdict_of(slot.word) != VERDICT_WAIT) {
+        state.count(slot, before);
+    }
 }
 
 size_t Engine::process_due() {
@@ -255,6 +305,7 @@ size_t Engine::process_due() {
     const auto is_due = [](const WaitingFrame& frame) { return frame.due; };
     size_t count = state.fragment_room.take(state.taken.data(), batch_size, is_due);
     if (count == 0) count = state.neighbor_room.take(state.taken.data(), batch_size, is_due);
+    if (count == 0) count = state.evaluations.take_decided(state.taken.data(), batch_size);
     if (count != 0) {
         for (size_t i = 0; i < count; i++) state.due_frames[i] = state.taken[i].frame;
         state.again = true;
@@ -262,7 +313,12 @@ size_t Engine::process_due() {
         state.again = false;
         return count;
     }
-    return give_up();
+    count = state.dns.take(state.due_frames.data(), decisions_.data(), batch_size, state.s.tables.now_ns, flush_);
+    for (size_t i = 0; i < count; i++) {
+        const Decision& d = decisions_[i];
+        count_verdict(port_counters_at(&state.s.tables, d.port % NODE_PORTS), d.word, d.length);
+    }
+    return count != 0 ? count : give_up();
 }
 
 size_t Engine::give_up() {
@@ -276,6 +332,10 @@ size_t Engine::give_up() {
     if (count == 0) {
         word = drop(REASON_NO_NEIGHBOR);
         count = state.neighbor_room.take(state.taken.data(), batch_size, is_late);
+    }
+    if (count == 0) {
+        word = drop(REASON_EVALUATION_TIMEOUT);
+        count = state.evaluations.take_late(state.taken.data(), batch_size, now, flush_);
     }
     for (size_t i = 0; i < count; i++) {
         const WaitingFrame& frame = state.taken[i];

@@ -17,6 +17,7 @@
 
 #include "dataplane/io/frame.h"
 #include "dataplane/pipeline/pipeline.h"
+#include "dataplane/worker/evaluation_link.h"
 
 namespace sluice {
 
@@ -48,6 +49,9 @@ struct EngineOptions {
     u64 fragment_ns = 30'000'000'000;  // how long a datagram's ports are remembered
     u32 answers_per_second = 1000;
     u32 answers_burst = 1000;
+    std::shared_ptr<EvaluationLink> evaluation;  // who decides for evaluate rules; null: nobody
+    u32 waiting_evaluations = 1024;              // frames that may wait for him
+    u64 evaluation_ns = 6'000'000'000;           // how long
 };
 
 // `out` in the templates below is the owner's: out.finish(Frame&, const Decision&) is called once per frame.
@@ -102,6 +106,11 @@ public:
 
     u64 settled_packets() const;  // packets forwarded the short way (pipeline/settled.h), since the start
     size_t waiting() const;       // frames received and not finished
+
+    // Verdicts of evaluate rules that expire() or run() would take up. Whoever sleeps although frames wait
+    // wakes at link()->to_worker.
+    bool answered() const;
+    EvaluationLink* link() const;  // null: none
 
     // Any thread. The engine uses `image` from its next batch on; `lines` must be its header's count. Until
     // passed(epoch()) the batch under way may use the one before. Write node_state.generation only after

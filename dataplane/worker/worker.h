@@ -16,6 +16,7 @@
 
 #include "dataplane/base/clock.h"
 #include "dataplane/io/host_path/host_path.h"
+#include "dataplane/io/packet_socket/packet_egress.h"
 #include "dataplane/io/port.h"
 #include "dataplane/worker/engine.h"
 #include "dataplane/worker/split.h"
@@ -49,6 +50,7 @@ struct WorkerStatistics {
     u64 host_path_refused = 0;  // passed frames that the host path did not take, or that had none
     u64 transmit_refused = 0;   // frames that no port took, or for whose egress this worker has none
     u64 waiting = 0;            // frames that the engine has now; not a sum
+    u64 sent_elsewhere = 0;     // frames that left by a device of another tier
 };
 
 template <Port P>
@@ -70,6 +72,13 @@ public:
         if (egress_[device % NODE_PORTS] == nullptr) egress_[device % NODE_PORTS] = &port;
     }
 
+    // Before start(). Frames that leave by the device of port number `device`, of which this worker has no
+    // port, leave by `way` instead of being dropped as other_tier. It outlives the worker.
+    void add_way(PacketEgress& way, u8 device) {
+        elsewhere_.push_back(std::make_unique<Elsewhere>(Elsewhere{&way, {}}));
+        ways_[device % NODE_PORTS] = elsewhere_.back().get();
+    }
+
     Status start();
     // One round over all ports as if at `now`, for who has a thread and a clock of his own instead of
     // start(). The number of frames.
@@ -89,6 +98,13 @@ private:
         HostPath* host;
     };
 
+    // Frames on their way out by a device of another tier, as far as the packet socket has not taken them.
+    struct Elsewhere {
+        PacketEgress* way;
+        // By frame; empty for what is counted already (further fragments of a packet).
+        std::array<std::optional<Decision>, PacketEgress::batch> decisions;
+    };
+
     // Ports whose device cannot be trusted to wake a sleeper say how long it may sleep at most.
     static constexpr bool naps = requires { P::longest_nap_ns; };
 
@@ -97,7 +113,9 @@ private:
     void sleep();
     u64 longest_sleep_ns();
     void transmit(Frame& frame, const Decision& decision);
-    bool transmit_pieces(P& port, Frame& frame, const Decision& decision);
+    bool transmit_pieces(P* port, Elsewhere* way, Frame& frame, const Decision& decision);
+    bool take(P* port, Elsewhere* way, Frame& frame, const std::optional<Decision>& decision);
+    void flush(Elsewhere& elsewhere);
     void pass(Frame& frame, const Decision& decision);
     void drop_after_all(const Decision& decision, u32 reason);
     const Attached& ingress_of(const Frame& frame) const;
@@ -107,7 +125,9 @@ private:
     struct port_counters* counters_;
     WorkerOptions options_;
     std::vector<Attached> ports_;
-    std::array<P*, NODE_PORTS> egress_{};  // by device number
+    std::array<P*, NODE_PORTS> egress_{};        // by device number
+    std::array<Elsewhere*, NODE_PORTS> ways_{};  // by device number
+    std::vector<std::unique_ptr<Elsewhere>> elsewhere_;
     std::vector<Frame> frames_;
     std::vector<pollfd> sleepers_;
     u64 expired_at_ = 0;
@@ -116,7 +136,7 @@ private:
     WorkerThread thread_;
     struct {
         Counter frames, batches, polls, sleeps, busy_ns, total_ns, host_path_refused, transmit_refused,
-            waiting;
+            waiting, sent_elsewhere;
     } count_;
 };
 
@@ -143,12 +163,14 @@ void Worker<P>::run() {
     loop();
     engine_.flush(monotonic_ns(), *this);
     for (const Attached& attached : ports_) attached.port->flush();
+    for (const auto& each : elsewhere_) flush(*each);
     if constexpr (requires { P::leave_thread(); }) P::leave_thread();
 }
 
 template <Port P>
 void Worker<P>::loop() {
     sleepers_.push_back({thread_.wake_descriptor(), POLLIN, 0});
+    if (EvaluationLink* link = engine_.link()) sleepers_.push_back({link->to_worker.descriptor(), POLLIN, 0});
     const u64 started = monotonic_ns();
     u64 last_work = started;
     u64 now = started;
@@ -183,11 +205,14 @@ u32 Worker<P>::round(u64 now) {
         count_.batches.add(1);
         engine_.run(std::span(frames_).first(received), now, *this);
     }
-    if (now - expired_at_ > expiry_ns) {
+    if (engine_.answered() || (now - expired_at_ > expiry_ns && engine_.waiting() != 0)) {
+        engine_.expire(now, *this);
         expired_at_ = now;
-        if (engine_.waiting() != 0) engine_.expire(now, *this);
     }
     for (const Attached& attached : ports_) attached.port->flush();
+    for (const auto& each : elsewhere_) {
+        if (each->way->waiting() != 0) flush(*each);
+    }
     count_.polls.add(1);
     count_.frames.add(sum);
     count_.waiting.set(engine_.waiting());
@@ -213,9 +238,12 @@ template <Port P>
 void Worker<P>::sleep() {
     for (const Attached& attached : ports_) attached.port->prepare_to_sleep();
     count_.sleeps.add(1);
-    const u64 most = longest_sleep_ns();
+    EvaluationLink* const link = engine_.link();
+    if (link != nullptr) link->to_worker.about_to_sleep();
+    const u64 most = engine_.answered() ? 0 : longest_sleep_ns();
     const timespec limit{static_cast<time_t>(most / 1'000'000'000), static_cast<long>(most % 1'000'000'000)};
     ppoll(sleepers_.data(), sleepers_.size(), &limit, nullptr);
+    if (link != nullptr) link->to_worker.awake();
     if constexpr (requires(P & port) { port.wake(); }) {
         for (const Attached& attached : ports_) attached.port->wake();
     }
@@ -243,38 +271,65 @@ void Worker<P>::drop_after_all(const Decision& decision, u32 reason) {
 
 template <Port P>
 void Worker<P>::transmit(Frame& frame, const Decision& decision) {
-    P* const port = egress_[node_.ports[decision.egress % NODE_PORTS].device % NODE_PORTS];
-    if (decision.split != 0 && port != nullptr) [[unlikely]] {
-        if (transmit_pieces(*port, frame, decision)) return;
-    } else if (port != nullptr && port->send(frame)) {
+    const u8 device = node_.ports[decision.egress % NODE_PORTS].device % NODE_PORTS;
+    P* const port = egress_[device];
+    Elsewhere* const way = port == nullptr ? ways_[device] : nullptr;
+    const bool reachable = port != nullptr || way != nullptr;
+    if (decision.split != 0 && reachable) [[unlikely]] {
+        if (transmit_pieces(port, way, frame, decision)) return;
+    } else if (port != nullptr ? port->send(frame) : way != nullptr && take(port, way, frame, decision)) {
         return;
     }
     count_.transmit_refused.add(1);
-    drop_after_all(decision, port != nullptr ? REASON_TRANSMIT_FULL : REASON_OTHER_TIER);
+    drop_after_all(decision, reachable ? REASON_TRANSMIT_FULL : REASON_OTHER_TIER);
     ports_.front().port->release(frame);
+}
+
+// The frame's buffer is not ours any more, unless the answer is false. `decision`: to be taken back if the
+// frame is lost later on.
+template <Port P>
+bool Worker<P>::take(P* port, Elsewhere* way, Frame& frame, const std::optional<Decision>& decision) {
+    if (port != nullptr) return port->send(frame);
+    if (way->way->full()) flush(*way);
+    const u32 number = way->way->waiting();
+    if (!way->way->send(frame)) return false;
+    way->decisions[number] = decision;
+    ports_.front().port->release(frame);
+    return true;
+}
+
+template <Port P>
+void Worker<P>::flush(Elsewhere& elsewhere) {
+    count_.sent_elsewhere.add(elsewhere.way->waiting());
+    elsewhere.way->flush([this, &elsewhere](u32 number) {
+        count_.sent_elsewhere.subtract(1);
+        count_.transmit_refused.add(1);
+        if (elsewhere.decisions[number]) drop_after_all(*elsewhere.decisions[number], REASON_TRANSMIT_FULL);
+    });
 }
 
 // As fragments. False, with the frame still ours: nothing of it left.
 template <Port P>
-bool Worker<P>::transmit_pieces(P& port, Frame& frame, const Decision& decision) {
-    if constexpr (requires(Frame & piece) { port.allocate(piece); }) {
+bool Worker<P>::transmit_pieces(P* port, Elsewhere* way, Frame& frame, const Decision& decision) {
+    P& source = port != nullptr ? *port : *ports_.front().port;
+    if constexpr (requires(Frame & piece) { source.allocate(piece); }) {
         std::array<Frame, Split::most> pieces;
         Split split(frame, decision.split, identification_++);
         if (split.count() == 0) return false;
         for (u32 i = 1; i < split.count(); i++) {
-            if (!port.allocate(pieces[i])) {
-                while (--i != 0) port.release(pieces[i]);
+            if (!source.allocate(pieces[i])) {
+                while (--i != 0) source.release(pieces[i]);
                 return false;
             }
             split.write(i, pieces[i]);
         }
         split.cut(frame);
-        const bool begun = port.send(frame);
+        const bool begun = take(port, way, frame, decision);
         bool whole = begun;
         for (u32 i = 1; i < split.count(); i++) {
-            if (whole && port.send(pieces[i])) continue;
+            if (whole && take(port, way, pieces[i], std::nullopt)) continue;
             whole = false;
-            port.release(pieces[i]);
+            source.release(pieces[i]);
         }
         if (begun && !whole) {
             count_.transmit_refused.add(1);
@@ -317,7 +372,8 @@ WorkerStatistics Worker<P>::statistics() const {
             count_.total_ns.get(),
             count_.host_path_refused.get(),
             count_.transmit_refused.get(),
-            count_.waiting.get()};
+            count_.waiting.get(),
+            count_.sent_elsewhere.get()};
 }
 
 }  // namespace sluice

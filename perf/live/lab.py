@@ -200,8 +200,8 @@ class Sluiced:
         config = path.lab.home / f"{path.name}.yaml"
         config.write_text(f"""version: 1
 interfaces:
-  - {{ name: {path.name}0, tiers: {tiers} }}
-  - {{ name: {path.name}1, tiers: {tiers} }}
+  - {self.interface(0, tiers)}
+  - {self.interface(1, tiers)}
 workers: {{ cores: "{TEST_CORE}", poll: {poll} }}
 policy:
   default: allow
@@ -225,6 +225,11 @@ state: {{ bpffs: {self.pins} }}
         except RuntimeError as error:
             raise RuntimeError(f"{error}\n{self.log.read_text()[-3000:]}") from None
         path.pin()
+
+    def interface(self, number, tiers):
+        name = f"{self.path.name}{number}"
+        device = f", dpdk: {{ device: 'net_af_xdp{number},iface={name}', host_path: tap }}" if "dpdk" in tiers else ""
+        return f"{{ name: {name}, tiers: {tiers}{device} }}"
 
     def is_ready(self):
         if self.process.poll() is not None:

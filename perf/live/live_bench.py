@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What sluiced forwards between veth devices on one core, against nftables and testpmd; and the memory it takes.
 
-    live_bench.py --sluiced PROGRAM --tools DIRECTORY [--rounds N] [--seconds S] [--json FILE] [xdp | af_xdp | memory ...]
+    live_bench.py --sluiced PROGRAM --tools DIRECTORY [--rounds N] [--seconds S] [--json FILE] [xdp | af_xdp | dpdk | memory ...]
 
 Needs root. Rounds are interleaved: every contender once per round.
 """
@@ -124,6 +124,27 @@ def scenario_af_xdp(arguments, results):
     report(found, f"AF_XDP on veth, {FLOWS[-1]} clients", results)
 
 
+def scenario_dpdk(arguments, results):
+    """Our AF_XDP tier and net_af_xdp behind our program take turns on the same devices."""
+    contenders = {"net_af_xdp": "[dpdk]", "our AF_XDP tier": "[af_xdp]"}
+    found = {name: ([], []) for name in contenders}
+    with Lab(arguments.tools) as lab:
+        path = Path(lab, "pd", threaded=False)
+        for device in ("pd0", "pd1"):
+            write_in(path.node, f"/sys/class/net/{device}/napi_defer_hard_irqs", 2)
+            write_in(path.node, f"/sys/class/net/{device}/gro_flush_timeout", 200000)
+        for _ in range(arguments.rounds):
+            for name, tiers in contenders.items():
+                daemon = Sluiced(path, arguments.sluiced, tiers, poll="busy", flows=131072)
+                try:
+                    rate, cost = path.measure(FLOWS[-1], arguments.seconds, first_on_core(daemon.process))
+                finally:
+                    daemon.stop()
+                found[name][0].append(rate)
+                found[name][1].append(cost)
+    report(found, f"nat by sockets on veth, {FLOWS[-1]} clients", results)
+
+
 def memory_of(process):
     """Resident kB of PROCESS by mapping: {(name, kB mapped): kB resident}."""
     found, key = {}, None
@@ -162,7 +183,7 @@ def scenario_memory(arguments, results):
     series(results, "resident memory, all, MB", [sum(resident.values()) / 1024])
 
 
-SCENARIOS = {"xdp": scenario_xdp, "af_xdp": scenario_af_xdp, "memory": scenario_memory}
+SCENARIOS = {"xdp": scenario_xdp, "af_xdp": scenario_af_xdp, "dpdk": scenario_dpdk, "memory": scenario_memory}
 
 
 def main():

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""TCP proxies side by side: sluiced's epoll tier, HAProxy with splice-auto, nginx stream.
+"""TCP proxies side by side: sluiced's epoll tier, HAProxy with splice-auto, nginx stream. Beside them, by name only, sluiced
+with 10 and with 10,000 rules of policy: --only sluice-10-rules,sluice-10000-rules --tests rate.
 
     proxy_bench.py --sluiced PATH --load PATH [--rounds N] [--seconds S] [--only NAME,...] [--out FILE]
 
@@ -119,11 +120,17 @@ def memory_kib(pid):
     return total
 
 
-def sluice(lab, options):
+def rules(count):
+    """Rules over sources, destinations and ports that no connection of the benchmark matches."""
+    return [{"name": f"r{i}", "from": [f"172.{16 + i // 4096}.{i // 16 % 256}.{i % 16 * 16}/28"], "to": [f"10.{128 + i % 64}.0.0/16"],
+             "protocol": "tcp", "ports": str(1 + i % 1000), "action": "drop"} for i in range(count)]
+
+
+def sluice(lab, options, rule_count=0):
     path = lab.home / "sluice.yaml"
     services = [{"name": name, "vip": VIP, "protocol": "tcp", "ports": str(at), "mode": "proxy",
                  "backends": [{"address": SERVER, "port": to}]} for name, (at, to) in PORTS.items()]
-    path.write_text(json.dumps({"version": 1, "services": services, "log": {"level": "warn"},
+    path.write_text(json.dumps({"version": 1, "services": services, "policy": {"rules": rules(rule_count)}, "log": {"level": "warn"},
                                 "metrics": {"listen": "127.0.0.1:8082"},
                                 "control": {"socket": str(lab.home / "sluice.sock")},
                                 "state": {"bpffs": str(lab.home / "bpf")}}))
@@ -170,7 +177,9 @@ def direct(_lab, _options):
     return None
 
 
-SUBJECTS = {"sluice": sluice, "haproxy": haproxy, "nginx": nginx}
+PEERS = {"sluice": sluice, "haproxy": haproxy, "nginx": nginx}
+# Only by name: what authorization costs.
+SUBJECTS = PEERS | {f"sluice-{count}-rules": lambda lab, options, count=count: sluice(lab, options, count) for count in (10, 10000)}
 
 
 def wait_for(lab, address, port):
@@ -251,7 +260,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--idle", type=int, default=9000)
-    parser.add_argument("--only", default=",".join(SUBJECTS))
+    parser.add_argument("--only", default=",".join(PEERS))
     parser.add_argument("--tests", default=",".join(TESTS), type=lambda text: text.split(","))
     parser.add_argument("--out")
     options = parser.parse_args()
@@ -272,7 +281,7 @@ def main():
                for subject, tests in results.items()}
     for test in options.tests:
         for subject, tests in summary.items():
-            print(f"{test:12} {subject:8} " + "  ".join(f"{key} {value:.4g}" for key, value in tests[test].items()))
+            print(f"{test:12} {subject:18} " + "  ".join(f"{key} {value:.4g}" for key, value in tests[test].items()))
     if options.out:
         pathlib.Path(options.out).write_text(json.dumps({"medians": summary, "all": results}, indent=1))
 

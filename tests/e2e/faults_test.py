@@ -50,6 +50,33 @@ class Faults:
         sent = programs.curl(lab.client, VIP4, 80, "/", "--data-binary", "x" * 100_000, "-o", "/dev/null", "-w", "%{http_code}")
         self.assertEqual(sent, "200")
 
+    def test_a_device_that_was_renamed_is_let_go_and_taken_again_when_it_has_its_name_back(self):
+        lab = self.make_lab()
+        daemon = self.web(lab)
+        self.rename(lab, "be2", "other0")
+        wait_until(lambda: daemon.interface("be2")["ifindex"] == 0, "status shows that be2 is gone")
+        wait_until(lambda: lab.program_id("other0") is None, "the program is off the device")
+        self.rename(lab, "other0", "be2")
+        wait_until(lambda: daemon.tier("be2", self.tier)["active"], "be2 is served again", 10)
+        lab.node.run("ping", "-c1", "-W1", lab.backends[1].address4, check=False)
+        self.assertEqual({answer.split(" client")[0] for answer in self.seen(lab, 24)}, {"backend 1", "backend 2"})
+
+    def rename(self, lab, old, new):
+        lab.node.ip("link", "set", old, "down")
+        lab.node.ip("link", "set", old, "name", new)
+        lab.node.ip("link", "set", new, "up")
+
+    def test_sockets_come_back_with_an_mtu_that_they_can_serve(self):
+        lab = self.make_lab()
+        daemon = self.web(lab)
+        lab.node.ip("link", "set", "be1", "mtu", "9000")
+        wait_until(lambda: not daemon.tier("be1", "af_xdp")["active"], "9000 bytes are too much for a socket")
+        self.assertIn("MTU 9000", daemon.tier("be1", "af_xdp")["reason"])
+        lab.node.ip("link", "set", "be1", "mtu", "1500")
+        wait_until(lambda: daemon.tier("be1", "af_xdp")["active"], "be1 has sockets again", 10)
+        wait_until(lambda: daemon.http("/readyz")[0] == 200, "sluiced is ready")
+        self.assertEqual(len(self.seen(lab, 24)), 2)
+
     def test_a_larger_mtu_is_served_from_then_on(self):
         lab = self.make_lab(backends=1)
         daemon = self.start_daemon(lab, {"services": [service(lab, protocol="udp", ports="9000")]})

@@ -6,7 +6,7 @@ import os
 
 import programs
 from case import LabCase, main
-from daemon import PROGRAMS, check, interfaces, service
+from daemon import METRICS_PORT, PROGRAMS, check, interfaces, service
 from topology import VIP4, run, wait_until, xdp_mode
 
 
@@ -178,6 +178,15 @@ class Exclusive(OperationsCase):
         self.assertTrue(first.socket.exists())
         second = self.web(lab)
         self.assertEqual(second.ctl_json("status")["pid"], second.process.pid)
+
+    def test_a_daemon_with_other_sockets_does_not_share_the_metrics_address(self):
+        lab = self.make_lab(backends=1)
+        first = self.web(lab)
+        second = self.make_daemon(lab, {"interfaces": [], "state": {"bpffs": str(lab.bpffs / "second")}}, name="second")
+        status, log = second.refused()
+        self.assertEqual(status, 1)
+        self.assertIn(f"metrics.listen: 127.0.0.1:{METRICS_PORT}: cannot listen", log)
+        self.assertEqual(first.http("/healthz")[0], 200)
 
     def test_the_control_socket_is_for_root_only(self):
         lab = self.make_lab(backends=1)

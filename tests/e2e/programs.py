@@ -42,11 +42,11 @@ http {{
     return process
 
 
-def dnsmasq(backend):
+def dnsmasq(backend, *options):
     """Answers every name under test.example with 203.0.113.BACKEND, and logs its queries."""
     process = backend.namespace.spawn(
         "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root", "--pid-file",
-        "--log-queries", "--log-facility=-", f"--address=/test.example/203.0.113.{backend.number}")
+        "--log-queries", "--log-facility=-", f"--address=/test.example/203.0.113.{backend.number}", *options)
     wait_until(lambda: _listens(backend.namespace, 53, "udp"), "dnsmasq listens")
     return process
 

@@ -267,10 +267,6 @@ TEST(CompiledImage, WhatThePacketPathLacksIsRefusedWithItsPlace) {
     EXPECT_NE(refusal(configured("tunnels: [{ type: gre, address: 10.0.0.9 }]\n"))
                   .find("expected type ipip or gue"),
               std::string::npos);
-    EXPECT_NE(refusal(configured("policy: { rules: [{ name: r, action: evaluate, when: { "
-                                 "max_connections_per_source: 1 } }] }\n"))
-                  .find("action evaluate"),
-              std::string::npos);
 }
 
 TEST(CompiledImage, RoutesThatCannotBeTakenAreRefused) {

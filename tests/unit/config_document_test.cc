@@ -129,5 +129,11 @@ TEST(ConfigProblems, NearestTakesTyposAndNothingElse) {
     EXPECT_EQ(nearest("", words), "");
 }
 
+TEST(ConfigDocument, MegabytesOfBracketsAreRefusedAtOnce) {
+    EXPECT_EQ(error_of("a: 1\nb: " + repeated("[", 10'000'000)),
+              "f:2:1004: 1001 brackets are open: expected at most 32 levels of nesting");
+    EXPECT_EQ(error_of(repeated("- [{ a: b }]\n", 2000)), "");
+}
+
 }  // namespace
 }  // namespace sluice::config

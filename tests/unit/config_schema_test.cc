@@ -30,7 +30,7 @@ services:
 tunnels: [{ type: ipip, address: 172.16.0.9 }]
 routes:
   - { prefix: 10.9.0.0/16, next_hops: [{ via: 10.0.0.2, mac: "02:00:00:00:00:02", interface: eth0, weight: 2 }] }
-interception: { bypass: { destinations: [10.0.0.0/8], ports: "22", sources: ["::/0"] } }
+interception: { transparent: true, bypass: { destinations: [10.0.0.0/8], ports: "22", sources: ["::/0"] } }
 )";
 
 struct Place {

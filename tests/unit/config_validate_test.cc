@@ -187,6 +187,19 @@ TEST(ConfigValidate, ASetHasOneSource) {
     EXPECT_EQ(error_of("policy: { sets: { x: { prefixes: [] } } }"), "");
 }
 
+TEST(ConfigValidate, SetsOfDomainNamesAreForDestinationsAndStandAlone) {
+    const auto policy = [](const std::string& match) {
+        return error_of("policy: { sets: { d: { fqdn: [a.example, \"*.b.example\"] }, p: { prefixes: [] } },"
+                        " rules: [{ name: r, " + match + ", action: allow }] }");
+    };
+    EXPECT_EQ(policy("to: [\"set:d\"]"), "");
+    EXPECT_NE(policy("from: [\"set:d\"]").find("for destinations"), std::string::npos);
+    EXPECT_NE(policy("to: [\"set:d\", 10.0.0.0/8]").find("alone"), std::string::npos);
+    EXPECT_NE(policy("to: [\"set:d\", \"set:p\"]").find("alone"), std::string::npos);
+    for (const char* name : {"", "*.", "a..b", ".a", "a b", "*.*.a", "http://a"})
+        EXPECT_NE(error_of("policy: { sets: { d: { fqdn: [\"" + std::string(name) + "\"] } } }"), "") << name;
+}
+
 TEST(ConfigValidate, RoutesAndNeighbours) {
     const std::string e = "interfaces: [{ name: e }]\n";
     EXPECT_EQ(error_of(e + "routes: [{ prefix: ::/0, interface: e }, { prefix: ::/0, interface: e }]"),
@@ -208,6 +221,47 @@ TEST(ConfigValidate, QosSharesMakeAtMostAHundred) {
     EXPECT_NE(error_of("qos: { classes: [{ priority: 0, share: 60 }, { priority: 1, share: 60 }] }"), "");
     EXPECT_NE(error_of("qos: { classes: [{ priority: 0, share: 6 }, { priority: 0, share: 6 }] }"), "");
     EXPECT_EQ(error_of("qos: { classes: [{ priority: 0, share: 60 }, { priority: 1, share: 40 }] }"), "");
+}
+
+TEST(ConfigValidate, AddressesThatNoPacketCanHaveAreRefused) {
+    for (const char* vip : {"224.0.0.1", "255.255.255.255", "0.0.0.0", "ff02::1", "'::'"})
+        EXPECT_NE(service(fmt::format("vip: {}, protocol: tcp, ports: any", vip)).find("s[0].vip"),
+                  std::string::npos)
+            << vip;
+    EXPECT_EQ(service("vip: 0.0.0.0/0, protocol: tcp, ports: any"), "");
+    for (const char* address : {"239.1.1.1", "0.0.0.0", "ff05::2", "'::'"})
+        EXPECT_NE(
+            service(fmt::format("vip: 192.0.2.1, protocol: tcp, ports: any, backends: [{{ address: {} }}]",
+                                address))
+                .find("backends[0].address"),
+            std::string::npos)
+            << address;
+}
+
+TEST(ConfigValidate, ABackendIsThereOnceHoweverItsPortIsWritten) {
+    const auto backends = [](std::string_view ports, std::string_view second) {
+        return service(
+            fmt::format("vip: 192.0.2.1, protocol: tcp, ports: \"{}\", backends: [{{ address: "
+                        "10.0.0.1 }}, {{ address: 10.0.0.1, port: {} }}]",
+                        ports, second));
+    };
+    EXPECT_NE(backends("80", "80").find("services[0].backends[1].port"), std::string::npos);
+    EXPECT_NE(backends("70-90", "80"), "");
+    EXPECT_EQ(backends("80", "8080"), "");
+}
+
+TEST(ConfigValidate, TheConnectionTableIsForLoopbackAndHasAPortOfItsOwn) {
+    EXPECT_NE(error_of("diagnostics: { listen: \"0.0.0.0:4100\" }").find("f:2:24: diagnostics.listen"),
+              std::string::npos);
+    EXPECT_EQ(error_of("diagnostics: { listen: \"[::1]:4100\" }"), "");
+    EXPECT_NE(error_of("metrics: { listen: \"127.0.0.1:4100\" }").find("f:2:20: metrics.listen"),
+              std::string::npos);
+}
+
+TEST(ConfigValidate, MoreInterfacesThanPortNumbersAreTold) {
+    std::string text = "interfaces:\n";
+    for (int i = 0; i < 64; ++i) text += fmt::format(" - {{ name: i{} }}\n", i);
+    EXPECT_EQ(error_of(text), "f:66:4: interfaces[63]: expected at most 63 interfaces, tags included");
 }
 
 }  // namespace

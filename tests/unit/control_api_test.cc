@@ -56,7 +56,7 @@ api::Report sample() {
                             "active"});
     report.services.push_back(web);
     report.rules.push_back(
-        {"a-rule-with-a-rather-long-name-that-somebody-gave-it-for-good-reasons", "allow", {3, 300}});
+        {"a-rule-with-a-rather-long-name-that-somebody-gave-it-for-good-reasons", "allow", {3, 300}, {}});
     report.default_action = "allow";
     report.workers.push_back({});
     report.flows.capacity = 1 << 20;
@@ -84,6 +84,12 @@ public:
         return page;
     }
     Status reload() override { return make_error("sluice.yaml:3:4: mode: value \"nut\": expected nat"); }
+    Status set_tier(const std::string& interface, const std::string& tier) override {
+        if (interface != "eth0")
+            return make_error("interface {}: expected one of the configuration's", interface);
+        moved_to = tier;
+        return {};
+    }
     Status set_trace(u32 every) override {
         trace_every = every;
         return {};
@@ -116,6 +122,7 @@ public:
     std::string drain;
     api::FlowRequest asked;
     u32 trace_every = 0;
+    std::string moved_to;
 };
 
 class ControlApi : public testing::Test {
@@ -194,6 +201,13 @@ TEST_F(ControlApi, PassesOnFlowFiltersAndRefusesWrongOnes) {
     EXPECT_FALSE(client_.ask("GET", "/v1/flows?address=nowhere"));
 }
 
+TEST_F(ControlApi, ANameOfAnyCharactersArrivesAsItIs) {
+    const std::string name = "a b&c=d%41+e#f?\"ü";
+    ASSERT_TRUE(client_.ask("GET", "/v1/flows?limit=5&service=" + ctl::encoded(name)));
+    EXPECT_EQ(provider_.asked.service, name);
+    EXPECT_EQ(provider_.asked.limit, 5U);
+}
+
 TEST_F(ControlApi, ARefusedReloadHasTheConfigurationsOwnWords) {
     const auto answer = client_.ask("POST", "/v1/reload");
     ASSERT_FALSE(answer);
@@ -205,6 +219,11 @@ TEST_F(ControlApi, ChangesTraceAndLogLevelAndRefusesNonsense) {
     EXPECT_EQ(provider_.trace_every, 100U);
     EXPECT_FALSE(client_.ask("PUT", "/v1/trace", R"({"every": -1})"));
     EXPECT_FALSE(client_.ask("PUT", "/v1/trace", "nonsense"));
+    EXPECT_TRUE(client_.ask("PUT", "/v1/tier", R"({"interface": "eth0", "tier": "dpdk"})"));
+    EXPECT_EQ(provider_.moved_to, "dpdk");
+    EXPECT_FALSE(client_.ask("PUT", "/v1/tier", R"({"interface": "eth9", "tier": "dpdk"})"));
+    EXPECT_FALSE(client_.ask("PUT", "/v1/tier", R"({"interface": "eth0"})"));
+    EXPECT_FALSE(client_.ask("PUT", "/v1/tier", R"({"interface": "eth0", "tier": 3})"));
     EXPECT_TRUE(client_.ask("PUT", "/v1/log-level", R"({"level": "debug"})"));
     EXPECT_FALSE(client_.ask("PUT", "/v1/log-level", R"({"level": "loud"})"));
     const auto unknown = client_.ask("GET", "/v2/status");

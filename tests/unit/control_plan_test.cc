@@ -6,6 +6,7 @@
 #include "control/daemon/placement.h"
 #include "control/daemon/plan.h"
 #include "control/daemon/port_numbers.h"
+#include "control/daemon/tier_moves.h"
 #include "control/daemon/worker_pool.h"
 #include "tests/support/fake_machine.h"
 
@@ -73,6 +74,49 @@ TEST(Plan, ZeroCopyIsRequiredOfTheSockets) {
     ASSERT_TRUE(plan);
     EXPECT_EQ(plan->zero_copy, ZeroCopy::require);
     EXPECT_TRUE(plan->require_af_xdp);
+}
+
+TEST(TierMoves, ASectionIsChangedToItsTierAndBack) {
+    std::vector<config::Interface> sections = {interface()};
+    auto moves = with_move({}, sections, "eth0", config::Tier::dpdk);
+    ASSERT_TRUE(moves);
+    const auto there = moved(sections, *moves);
+    EXPECT_EQ(there[0].tiers, std::vector{config::Tier::dpdk});
+    EXPECT_TRUE(there[0].dpdk->device.starts_with("net_af_xdp_eth0,iface=eth0"));
+    moves = with_move(*moves, sections, "eth0", std::nullopt);
+    ASSERT_TRUE(moves);
+    EXPECT_EQ(moved(sections, *moves), sections);
+}
+
+TEST(TierMoves, WhatTheKernelDoesNotHaveIsRefused) {
+    std::vector<config::Interface> sections = {interface()};
+    sections[0].dpdk = config::DpdkPort{"0000:3b:00.0"};
+    const auto refused = with_move({}, sections, "eth0", config::Tier::xdp);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(
+        refused.error().message,
+        "interface eth0: tier xdp: 0000:3b:00.0 belongs to DPDK alone: the kernel has no interface of it");
+    EXPECT_TRUE(with_move({}, sections, "eth0", config::Tier::dpdk));
+    EXPECT_FALSE(with_move({}, sections, "eth1", config::Tier::xdp));
+}
+
+TEST(TierMoves, AWordThatIsNoTierIsRefused) {
+    EXPECT_EQ(tier_of("af_xdp").value(), config::Tier::af_xdp);
+    EXPECT_EQ(tier_of("auto").value(), std::nullopt);
+    EXPECT_FALSE(tier_of("vpp"));
+}
+
+TEST(Plan, AFlagBeatsAMove) {
+    config::Interface eth0 = interface();
+    eth0.tiers = {config::Tier::epoll};
+    const auto there = plan_interface(eth0, {}, config::Tier::epoll);
+    ASSERT_TRUE(there);
+    EXPECT_FALSE(there->program());
+    const auto refused =
+        plan_interface(eth0, flags(config::Switch::automatic, config::Switch::on), config::Tier::epoll);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message,
+              "interface eth0: tier epoll: af_xdp is switched on by the environment");
 }
 
 TEST(PortNumbers, ANameThatStaysKeepsItsNumberAndGapsAreFilled) {

@@ -130,6 +130,24 @@ TEST_F(ReplayFiles, PcapngIsRead) {
     EXPECT_EQ(read("out.pcap").at(0).first, 3 * second);
 }
 
+TEST_F(ReplayFiles, AnOutputThatIsAnotherOfTheFilesIsRefusedAndNothingIsLost) {
+    capture({{second, dns_query()}});
+    std::filesystem::create_symlink(path("in.pcap"), path("link.pcap"));
+    const auto refusal = [&](auto set) {
+        replay::Options given = options();
+        set(given);
+        const Status status = replay::run(given);
+        return status ? std::string() : status.error().message;
+    };
+    EXPECT_NE(refusal([&](auto& o) { o.out = o.in; }).find("expected another file than that of --in"),
+              std::string::npos);
+    EXPECT_NE(refusal([&](auto& o) { o.out = path("link.pcap"); }).find("--in"), std::string::npos);
+    EXPECT_NE(refusal([&](auto& o) { o.verdicts = o.config; }).find("--config"), std::string::npos);
+    EXPECT_NE(refusal([&](auto& o) { o.verdicts = o.out; }).find("--out"), std::string::npos);
+    EXPECT_EQ(read("in.pcap").size(), 1u);
+    EXPECT_TRUE(replay::run(options()));
+}
+
 TEST_F(ReplayFiles, ErrorsNameTheFile) {
     const auto message = [&](const replay::Options& given) {
         const Status status = replay::run(given);

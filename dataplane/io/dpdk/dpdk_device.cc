@@ -7,6 +7,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/io/dpdk/eal.h"
+#include "dataplane/io/dpdk/program_guard.h"
 
 namespace sluice {
 namespace {
@@ -101,6 +103,7 @@ u64 DpdkDevice::memory(const DpdkDeviceOptions& options) {
 Result<std::unique_ptr<DpdkDevice>> DpdkDevice::open(const DpdkDeviceOptions& options) {
     std::unique_ptr<DpdkDevice> device(new DpdkDevice(options));
     Eal::take_complaints();
+    const ProgramGuard guard(options.guarded);
     if (Status status = device->plug(); !status) return status.error();
     if (Status status = device->set_up(); !status) return status.error();
     return device;
@@ -248,16 +251,7 @@ Status DpdkDevice::create_pool() {
 Status DpdkDevice::set_up_queues() {
     const auto node = static_cast<unsigned>(socket_);
     for (u16 queue = 0; queue < rx_queues_; ++queue) {
-        const std::set<int> before = xdp_sockets();
-        const int code = rte_eth_rx_queue_setup(port_id_, queue, rx_descriptors_, node, nullptr, pool_);
-        if (code != 0)
-            return refused(options_.interface, code,
-                           fmt::format("device {}: receive queue {}", name_, queue));
-        int made = -1;
-        for (const int fd : xdp_sockets()) {
-            if (!before.contains(fd)) made = fd;
-        }
-        xdp_sockets_.push_back(made);
+        if (Status status = open_receive_queue(queue); !status) return status;
     }
     for (u16 queue = 0; queue < tx_queues_; ++queue) {
         const int code = rte_eth_tx_queue_setup(port_id_, queue, tx_descriptors_, node, nullptr);
@@ -266,6 +260,36 @@ Status DpdkDevice::set_up_queues() {
                            fmt::format("device {}: transmit queue {}", name_, queue));
     }
     return {};
+}
+
+Status DpdkDevice::open_receive_queue(u16 queue) {
+    const std::set<int> before = xdp_sockets();
+    const int code = rte_eth_rx_queue_setup(port_id_, queue, rx_descriptors_, static_cast<unsigned>(socket_),
+                                            nullptr, pool_);
+    int made = -1;
+    for (const int fd : xdp_sockets()) {
+        struct stat is {};
+        if (before.contains(fd) || fstat(fd, &is) != 0) continue;
+        made = fd;
+        made_sockets_.push_back({fd, is.st_ino});
+    }
+    if (code != 0)
+        return refused(options_.interface, code, fmt::format("device {}: receive queue {}", name_, queue));
+    xdp_sockets_.push_back(made);
+    return {};
+}
+
+// net_af_xdp of DPDK 22.11 forgets some of its sockets when it closes; a queue stays taken as long as one is
+// open.
+void DpdkDevice::close_sockets() {
+    u32 left = 0;
+    for (const XdpSocket& socket : made_sockets_) {
+        struct stat is {};
+        if (fstat(socket.fd, &is) != 0 || is.st_ino != socket.inode) continue;
+        ::close(socket.fd);
+        ++left;
+    }
+    if (left != 0) spdlog::debug("interface {}: {} XDP sockets were left open", options_.interface, left);
 }
 
 bool DpdkDevice::is_orphan() const {
@@ -283,11 +307,13 @@ bool DpdkDevice::resume() {
 
 DpdkDevice::~DpdkDevice() {
     const Eal::Quiet quiet;
+    const ProgramGuard guard(options_.guarded);
     if (configured_) {
         rte_eth_dev_stop(port_id_);
         if (!plugged_) rte_eth_dev_close(port_id_);
     }
     if (plugged_) rte_eal_hotplug_remove(bus_.c_str(), name_.c_str());
+    close_sockets();
     if (inlet_ != nullptr) {
         void* frame = nullptr;
         while (rte_ring_dequeue(inlet_, &frame) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(frame));

@@ -34,6 +34,7 @@ struct DpdkDeviceOptions {
     std::string interface;  // the name it goes by in the configuration
     std::string device;     // "0000:3b:00.0" or "net_memif0,role=client,...": as DPDK names it
     u32 ifindex = 0;        // of the frames received from it
+    u32 guarded = 0;        // kernel device whose XDP program stays as it is (ProgramGuard); 0: none
     u16 rx_queues = 1;
     u16 workers = 1;  // transmit queues wished for
     u16 rx_descriptors = 1024;
@@ -111,6 +112,8 @@ private:
     Status set_up_queues();
     Status start();
     void settle_mtu(u32 most);
+    Status open_receive_queue(u16 queue);
+    void close_sockets();
 
     DpdkDeviceOptions options_;
     std::string name_;  // DPDK's
@@ -134,7 +137,13 @@ private:
     bool started_ = false;
     rte_mempool* pool_ = nullptr;
     rte_ring* inlet_ = nullptr;
-    std::vector<int> xdp_sockets_;
+    // An XDP socket that the driver made; by its inode it is known again.
+    struct XdpSocket {
+        int fd = -1;
+        u64 inode = 0;
+    };
+    std::vector<int> xdp_sockets_;                               // by receive queue
+    std::vector<XdpSocket> made_sockets_;                        // all
     u64 host_frames_ = 0, host_no_buffer_ = 0, inlet_full_ = 0;  // written by inject() alone
 };
 

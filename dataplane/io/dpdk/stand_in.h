@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// net_af_xdp with our own XDP program in front. The driver of DPDK 22.11 opens its sockets with a program of
-// its choice or of a file (xdp_prog=), and in either case attaches it; it fails where one is attached, and it
-// cannot be told to use that one. So it is given a program that passes everything, which is taken off once
-// the sockets are open, and ours, with the sockets in its own map, comes in its place.
+// What net_af_xdp is given to load. The driver of DPDK 22.11 opens its sockets with a program of its choice
+// or of a file (xdp_prog=), whose map it puts them into. It is kept from attaching it (program_guard.h): ours
+// is in front, with the sockets in its own map.
 #pragma once
 
 #include <memory>
@@ -22,9 +21,6 @@ public:
 
     // For xdp_prog=, as long as this object lives.
     std::string path() const;
-
-    // Takes it, and nothing else, off the interface. Fine where it is not there.
-    static Status take_off(u32 ifindex);
 
 private:
     explicit StandIn(UniqueFd file) : file_(std::move(file)) {}

@@ -10,38 +10,16 @@
 
 #include <cstring>
 
+#include "dataplane/io/netlink/route_object.h"
+
 namespace sluice::netlink {
 
 namespace {
-
-struct RoutePut {
-    void operator()(rtnl_route* route) const { rtnl_route_put(route); }
-};
-using RouteObject = std::unique_ptr<rtnl_route, RoutePut>;
 
 struct AddressPut {
     void operator()(nl_addr* address) const { nl_addr_put(address); }
 };
 using AddressObject = std::unique_ptr<nl_addr, AddressPut>;
-
-Result<RouteObject> route_of(const LocalPrefix& prefix) {
-    const bool v4 = address_is_ipv4(&prefix.address);
-    const auto* bytes = reinterpret_cast<const unsigned char*>(&prefix.address);
-    AddressObject to(v4 ? nl_addr_build(AF_INET, bytes + 12, 4) : nl_addr_build(AF_INET6, bytes, 16));
-    RouteObject route(rtnl_route_alloc());
-    rtnl_nexthop* hop = rtnl_route_nh_alloc();
-    if (!to || !route || hop == nullptr) return make_error("local route: out of memory");
-    nl_addr_set_prefixlen(to.get(), v4 ? prefix.length - 96 : prefix.length);
-    rtnl_route_set_family(route.get(), static_cast<uint8_t>(v4 ? AF_INET : AF_INET6));
-    rtnl_route_set_dst(route.get(), to.get());
-    rtnl_route_set_table(route.get(), RT_TABLE_LOCAL);
-    rtnl_route_set_type(route.get(), RTN_LOCAL);
-    rtnl_route_set_scope(route.get(), v4 ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE);
-    rtnl_route_set_protocol(route.get(), route_protocol);
-    rtnl_route_nh_set_ifindex(hop, static_cast<int>(if_nametoindex("lo")));
-    rtnl_route_add_nexthop(route.get(), hop);
-    return route;
-}
 
 LocalPrefix prefix_of(nl_addr* to) {
     LocalPrefix prefix;
@@ -79,6 +57,25 @@ Result<std::set<LocalPrefix>> present(nl_sock* socket) {
 
 }  // namespace
 
+Result<RouteObject> local_route(const LocalPrefix& prefix, u32 table) {
+    const bool v4 = address_is_ipv4(&prefix.address);
+    const auto* bytes = reinterpret_cast<const unsigned char*>(&prefix.address);
+    AddressObject to(v4 ? nl_addr_build(AF_INET, bytes + 12, 4) : nl_addr_build(AF_INET6, bytes, 16));
+    RouteObject route(rtnl_route_alloc());
+    rtnl_nexthop* hop = rtnl_route_nh_alloc();
+    if (!to || !route || hop == nullptr) return make_error("local route: out of memory");
+    nl_addr_set_prefixlen(to.get(), v4 ? prefix.length - 96 : prefix.length);
+    rtnl_route_set_family(route.get(), static_cast<uint8_t>(v4 ? AF_INET : AF_INET6));
+    rtnl_route_set_dst(route.get(), to.get());
+    rtnl_route_set_table(route.get(), table);
+    rtnl_route_set_type(route.get(), RTN_LOCAL);
+    rtnl_route_set_scope(route.get(), v4 ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE);
+    rtnl_route_set_protocol(route.get(), route_protocol);
+    rtnl_route_nh_set_ifindex(hop, static_cast<int>(if_nametoindex("lo")));
+    rtnl_route_add_nexthop(route.get(), hop);
+    return route;
+}
+
 Result<LocalRoutes> LocalRoutes::open() {
     Result<Socket> socket = open_route_socket();
     if (!socket) return socket.error();
@@ -90,7 +87,7 @@ Status LocalRoutes::set(const std::set<LocalPrefix>& wanted) {
     if (!there) return there.error();
     for (const LocalPrefix& prefix : wanted) {
         if (there->contains(prefix)) continue;
-        Result<RouteObject> route = route_of(prefix);
+        Result<RouteObject> route = local_route(prefix, RT_TABLE_LOCAL);
         if (!route) return route.error();
         const int error = rtnl_route_add(socket_.get(), route->get(), NLM_F_EXCL);
         if (error < 0 && error != -NLE_EXIST)
@@ -98,7 +95,7 @@ Status LocalRoutes::set(const std::set<LocalPrefix>& wanted) {
     }
     for (const LocalPrefix& prefix : *there) {
         if (wanted.contains(prefix)) continue;
-        Result<RouteObject> route = route_of(prefix);
+        Result<RouteObject> route = local_route(prefix, RT_TABLE_LOCAL);
         if (!route) return route.error();
         rtnl_route_delete(socket_.get(), route->get(), 0);  // gone already: as it should be
     }
