@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <mutex>
 #include <set>
 
 #include "dataplane/base/log.h"
@@ -67,6 +69,20 @@ std::set<int> xdp_sockets() {
             found.insert(fd);
     }
     return found;
+}
+
+// Frees a device's buffers once none is with another device: transmit rings hold what they sent until they
+// need the room. What waits is looked at again whenever a device goes.
+void release(rte_mempool* pool) {
+    static std::mutex mutex;
+    static std::vector<rte_mempool*> waiting;
+    const std::lock_guard lock(mutex);
+    if (pool != nullptr) waiting.push_back(pool);
+    std::erase_if(waiting, [](rte_mempool* each) {
+        if (rte_mempool_in_use_count(each) != 0) return false;
+        rte_mempool_free(each);
+        return true;
+    });
 }
 
 }  // namespace
@@ -207,7 +223,8 @@ Status DpdkDevice::configure() {
 Status DpdkDevice::create_pool() {
     buffer_size_ = buffer_size_for(mtu_);
     const u32 count = pool_size(rx_queues_, rx_descriptors_, tx_queues_, options_.workers);
-    const std::string pool = fmt::format("sluice-{}", port_id_);
+    static std::atomic<u32> serial{0};  // one of that port number may not be free yet
+    const std::string pool = fmt::format("sluice-{}-{}", port_id_, serial++);
     const auto make = [&](int node) {
         return rte_pktmbuf_pool_create(pool.c_str(), count, pool_cache, 0,
                                        static_cast<u16>(buffer_size_ + RTE_PKTMBUF_HEADROOM), node);
@@ -302,7 +319,7 @@ DpdkDevice::~DpdkDevice() {
         while (rte_ring_dequeue(inlet_, &frame) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(frame));
         rte_ring_free(inlet_);
     }
-    rte_mempool_free(pool_);
+    release(pool_);
 }
 
 int DpdkDevice::xdp_socket(u16 queue) const { return queue < xdp_sockets_.size() ? xdp_sockets_[queue] : -1; }

@@ -119,13 +119,14 @@ class Ports(unittest.TestCase):
         for process in reversed(cls.processes):
             process.terminate()
             process.wait(60)
-        print(f"# {cls.__name__}: sluiced ended with status {cls.process.returncode}")
         for name in (cls.front, cls.back):
             run(BIND, "unbind", places[name])
         for space, *_ in ENDS.values():
             run("ip", "netns", "del", space, check=False)
         time.sleep(1)
         nics.load_drivers()
+        if cls.process.returncode:
+            raise AssertionError(f"sluiced ended with status {cls.process.returncode}")
 
     @classmethod
     def status(cls):
