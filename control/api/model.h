@@ -94,7 +94,6 @@ struct ServiceReport {
     std::vector<BackendReport> backends;
 };
 
-
 struct WorkerReport {
     u32 id = 0;
     std::string thread;  // its name
@@ -248,7 +247,7 @@ struct Report {
     std::optional<XdpRunStatistics> run;  // while the kernel keeps them
     u32 trace_every = 0;
     std::optional<EvaluatorReport> evaluator;  // where a tier of ours serves
-    std::optional<ProxyReport> proxy;  // once a service was in mode proxy
+    std::optional<ProxyReport> proxy;          // once a service was in mode proxy
 };
 
 struct FlowRequest {
@@ -284,6 +283,45 @@ struct TraceReport {
     u32 length = 0;
 };
 
+struct ExplainRequest {
+    std::string protocol, source, destination;  // the first packet of such a connection, or
+    std::vector<std::vector<u8>> frames;        // these, in order
+    std::string interface;  // they come by; empty: the one towards the source, or the first
+    std::string config;     // file of a candidate; empty: what is in force
+};
+
+struct ExplainStep {
+    std::string stage, says;
+};
+
+// Of one packet. Empty: none, or nobody was asked.
+struct ExplainReport {
+    std::string verdict, reason, interface, tier, rule, service, backend, egress;
+    std::string handed_over;  // by the XDP program to the engine: why
+    bool known = false;       // its flow was there
+    std::vector<ExplainStep> steps;
+};
+
+// What another configuration would do to live flows.
+struct FlowChanges {
+    u64 flows = 0;
+    u64 ended = 0;       // service or backend gone, disabled or down
+    u64 denied = 0;      // by policy
+    u64 other_rule = 0;  // that go on, allowed by another rule
+    std::vector<std::string> examples;
+};
+
+struct ExplainAnswer {
+    std::vector<ExplainReport> packets;
+    std::optional<FlowChanges> changes;  // by a candidate
+};
+
+struct DiffReport {
+    std::vector<std::string> changes;  // one line each
+    std::string refused;               // why a reload would not take it; empty: it would
+    FlowChanges flows;
+};
+
 // What the daemon does for the API. Called on any thread; answers within seconds or fails.
 class Provider {
 public:
@@ -294,6 +332,8 @@ public:
     virtual Status set_trace(u32 every) = 0;  // 0: off
     virtual Result<std::vector<TraceReport>> trace() = 0;
     virtual Status set_log_level(const std::string& level) = 0;
+    virtual Result<ExplainAnswer> explain(const ExplainRequest& request) = 0;
+    virtual Result<DiffReport> config_diff(const std::string& file) = 0;
     // `backend` as reports name it, or its address alone where that is enough. Stays so over a reload.
     virtual Status set_drained(const std::string& service, const std::string& backend, bool drained) = 0;
 };

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 
+#include "control/api/explain_json.h"
 #include "control/api/json.h"
 #include "control/config/address.h"
 
@@ -21,7 +22,8 @@ using httplib::Response;
 constexpr const char* json_type = "application/json";
 constexpr u32 most_flows = 10'000;  // of one page
 constexpr size_t worker_threads = 2;
-constexpr int any_port = 80;  // the library wants one; a unix socket has none
+constexpr size_t most_body = 8 << 20;  // a thousand frames to explain
+constexpr int any_port = 80;           // the library wants one; a unix socket has none
 
 void answer(Response& response, const Json& json) { response.set_content(json.dump() + "\n", json_type); }
 
@@ -112,6 +114,23 @@ void post_drain(Provider& provider, const Request& request, Response& response, 
            422);
 }
 
+void post_explain(Provider& provider, const Request& request, Response& response) {
+    const Result<ExplainRequest> wanted = explain_request(request.body);
+    if (!wanted) return refuse(response, 400, wanted.error().message);
+    const Result<ExplainAnswer> told = provider.explain(*wanted);
+    if (!told) return refuse(response, 422, told.error().message);
+    answer(response, explain_json(*told));
+}
+
+void post_diff(Provider& provider, const Request& request, Response& response) {
+    const Result<Json> file = member(request, "config");
+    if (!file) return refuse(response, 400, file.error().message);
+    if (!file->is_string()) return refuse(response, 400, "config: expected a file's path");
+    const Result<DiffReport> report = provider.config_diff(file->get<std::string>());
+    if (!report) return refuse(response, 422, report.error().message);
+    answer(response, diff_json(*report));
+}
+
 Status prepare_path(const std::string& path) {
     if (path.size() >= sizeof(sockaddr_un::sun_path))
         return make_error("control.socket: {}: expected at most {} characters", path,
@@ -153,6 +172,12 @@ void Server::routes(Provider& provider) {
     http_->Put("/v1/log-level", [&provider](const Request& request, Response& response) {
         put_log_level(provider, request, response);
     });
+    http_->Post("/v1/explain", [&provider](const Request& request, Response& response) {
+        post_explain(provider, request, response);
+    });
+    http_->Post("/v1/config/diff", [&provider](const Request& request, Response& response) {
+        post_diff(provider, request, response);
+    });
     for (const bool drained : {true, false}) {
         http_->Post(drained ? "/v1/drain" : "/v1/undrain",
                     [&provider, drained](const Request& request, Response& response) {
@@ -172,7 +197,7 @@ Result<std::unique_ptr<Server>> Server::start(const std::string& path, Provider&
     http.new_task_queue = [] { return new httplib::ThreadPool(worker_threads); };
     http.set_address_family(AF_UNIX);
     http.set_socket_options([](int) {});  // the library's default is for TCP
-    http.set_payload_max_length(1 << 16);
+    http.set_payload_max_length(most_body);
     http.set_keep_alive_max_count(1);
     server->routes(provider);
     const mode_t mask = umask(0177);

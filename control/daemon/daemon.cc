@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/daemon/daemon.h"
+#include "control/daemon/on_loop.h"
 
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -282,19 +282,6 @@ void Daemon::refresh_neighbors() {
             if (known == nullptr || known->stale) mirror_->solicit(answer.ifindex, answer.next_hop);
         }
     }
-}
-
-template <typename T>
-Result<T> Daemon::on_loop(std::function<T()> work, std::chrono::seconds wait) {
-    auto promise = std::make_shared<std::promise<T>>();
-    std::future<T> answer = promise->get_future();
-    loop_->post([promise, work = std::move(work)] { promise->set_value(work()); });
-    const auto limit = std::chrono::steady_clock::now() + wait;
-    while (answer.wait_for(20ms) != std::future_status::ready) {
-        if (stopping_) return make_error("the daemon is stopping");
-        if (std::chrono::steady_clock::now() > limit) return make_error("the daemon is busy");
-    }
-    return answer.get();
 }
 
 Result<api::Report> Daemon::report() {

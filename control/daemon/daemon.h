@@ -18,6 +18,7 @@
 #include "control/daemon/backend_states.h"
 #include "control/daemon/counter_book.h"
 #include "control/daemon/diagnostics.h"
+#include "control/daemon/explainer.h"
 #include "control/daemon/node_lock.h"
 #include "control/daemon/proxy_tier.h"
 #include "control/daemon/tiers.h"
@@ -56,6 +57,8 @@ public:
     Status set_trace(u32 every) override;
     Result<std::vector<api::TraceReport>> trace() override;
     Status set_log_level(const std::string& level) override;
+    Result<api::ExplainAnswer> explain(const api::ExplainRequest& request) override;
+    Result<api::DiffReport> config_diff(const std::string& file) override;
     Status set_drained(const std::string& service, const std::string& backend, bool drained) override;
 
 private:
@@ -79,6 +82,14 @@ private:
         compile::Snapshot snapshot;
     };
     Result<Candidate> prepare(config::Config config) const;
+    struct Foreseen;
+    Result<std::shared_ptr<const Foreseen>> foresee(const std::string& file);
+    DeviceTiers tiers_of(u32 ifindex) const;
+    Result<const PortSetting*> ingress_for(const std::vector<PortSetting>& ports, const std::string& name,
+                                           const config::Address* source) const;
+    Result<api::ExplainAnswer> explain_now(const api::ExplainRequest& request, const Foreseen* foreseen);
+    api::FlowChanges changes_of(const Foreseen& foreseen, const struct tables& tables,
+                                const Naming& now) const;
     Status adopt_numbers();
     void adopt_names();
     void keep_names(const compile::Snapshot& snapshot) const;

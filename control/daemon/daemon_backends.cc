@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What drained backends, and those that go down and up, do to the snapshot.
-#include "control/daemon/daemon.h"
+#include "control/daemon/on_loop.h"
 #include "dataplane/base/log.h"
 #include "dataplane/io/xdp/pinned_text.h"
 

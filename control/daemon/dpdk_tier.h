@@ -27,7 +27,7 @@ struct DpdkWorkers {
     MapSizes sizes;
     std::map<std::string, u8> numbers;  // of ports, by interface
     EvaluationTier* evaluation = nullptr;
-    std::vector<u32> taken;             // cores of the AF_XDP workers
+    std::vector<u32> taken;  // cores of the AF_XDP workers
 };
 
 class DpdkTier {

@@ -6,6 +6,10 @@
 
 namespace sluice::control {
 
+// What the kernel's answer means for a packet: see Router::route().
+u32 next_hop_of(const netlink::RouteAnswer& answer, const node_state& node, const pipeline_context& context,
+                next_hop& hop);
+
 // Next hops for one worker's engine out of the kernel mirror. `node` says which interface is which port.
 class KernelRouter final : public Router {
 public:

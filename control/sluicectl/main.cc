@@ -5,15 +5,20 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "control/compile/compiler.h"
 #include "control/config/describe.h"
 #include "control/config/loader.h"
 #include "control/config/support.h"
 #include "control/sluicectl/client.h"
+#include "control/sluicectl/explain.h"
 #include "control/sluicectl/probe.h"
 #include "control/sluicectl/render.h"
+#include "control/sluicectl/top.h"
+#include "control/sluicectl/words.h"
 
 namespace sluice::ctl {
 namespace {
@@ -28,6 +33,12 @@ struct Options {
     u64 cursor = 0;
     std::string service, protocol, address, backend;
     std::string every;
+    ExplainWords explain;
+    TopWords top;
+    bool all = false;     // flows: every page
+    bool follow = false;  // trace: go on
+    std::string level;
+    std::string shell;
 };
 
 int complain(const Error& error, int status) {
@@ -42,12 +53,31 @@ int show(const Options& options, const std::string& path, std::string (*render)(
     return done;
 }
 
+constexpr u32 largest_page = 10'000;
+
+// Page by page, so that neither side holds more than one: of JSON a line each.
+int show_all_flows(const Options& options, const std::string& filters) {
+    u64 cursor = options.cursor;
+    for (;;) {
+        const std::string path = fmt::format("/v1/flows?limit={}&cursor={}{}", largest_page, cursor, filters);
+        Result<Json> page = Client(options.socket).ask("GET", path);
+        if (!page) return complain(page.error(), unreachable);
+        const Json next = page->at("next");
+        (*page)["next"] = nullptr;
+        fmt::print("{}", options.json ? page->dump() + "\n" : flows_text(*page));
+        if (next.is_null()) return done;
+        cursor = next.get<u64>();
+    }
+}
+
 int show_flows(const Options& options) {
-    std::string path = fmt::format("/v1/flows?limit={}&cursor={}", options.limit, options.cursor);
+    std::string path;
     if (!options.service.empty()) path += "&service=" + options.service;
     if (!options.protocol.empty()) path += "&protocol=" + options.protocol;
     if (!options.address.empty()) path += "&address=" + options.address;
-    return show(options, path, flows_text);
+    if (options.all) return show_all_flows(options, path);
+    return show(options, fmt::format("/v1/flows?limit={}&cursor={}{}", options.limit, options.cursor, path),
+                flows_text);
 }
 
 int command(const Options& options, const std::string& method, const std::string& path,
@@ -58,6 +88,23 @@ int command(const Options& options, const std::string& method, const std::string
     return done;
 }
 
+int explain(const Options& options) {
+    const Result<Json> body = explain_body(options.explain);
+    if (!body) return complain(body.error(), options.explain.pcap.empty() ? usage : failed);
+    const Result<Json> answer = Client(options.socket).ask("POST", "/v1/explain", body->dump());
+    if (!answer) return complain(answer.error(), failed);
+    fmt::print("{}", options.json ? answer->dump(2) + "\n" : explain_text(*answer));
+    return done;
+}
+
+int config_diff(const Options& options) {
+    const Json body = {{"config", absolute_path(options.file)}};
+    const Result<Json> answer = Client(options.socket).ask("POST", "/v1/config/diff", body.dump());
+    if (!answer) return complain(answer.error(), failed);
+    fmt::print("{}", options.json ? answer->dump(2) + "\n" : diff_text(*answer));
+    return done;
+}
+
 int drain_backend(const Options& options, bool drained) {
     const Json body = {{"service", options.service}, {"backend", options.backend}};
     return command(options, "POST", drained ? "/v1/drain" : "/v1/undrain", body.dump(),
@@ -65,7 +112,43 @@ int drain_backend(const Options& options, bool drained) {
                                drained ? "draining" : "not drained"));
 }
 
+// What is sampled from now on, until interrupted.
+int follow_trace(const Options& options) {
+    double last = -1;
+    for (;;) {
+        Result<Json> answer = Client(options.socket).ask("GET", "/v1/trace");
+        if (!answer) return complain(answer.error(), unreachable);
+        Json fresh = Json::array();
+        for (const Json& event : answer->at("events")) {
+            if (last >= 0 && event.at("time").get<double>() > last) fresh.push_back(event);
+        }
+        if (last < 0) last = 0;
+        for (const Json& event : answer->at("events")) last = std::max(last, event.at("time").get<double>());
+        for (const Json& event : fresh)
+            fmt::print("{}", options.json ? event.dump() + "\n" : trace_line(event));
+        std::fflush(stdout);
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    }
+}
+
+Result<Look> look(const Options& options) {
+    const Client client(options.socket);
+    Result<Json> status = client.ask("GET", "/v1/status");
+    if (!status) return status.error();
+    Result<Json> services = client.ask("GET", "/v1/services");
+    if (!services) return services.error();
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return Look{std::chrono::duration<double>(now).count(), std::move(*status), std::move(*services)};
+}
+
+int show_top(Options& options) {
+    options.top.json = options.json;
+    const Status status = top(options.top, [&] { return look(options); });
+    return status ? done : complain(status.error(), unreachable);
+}
+
 int trace(const Options& options) {
+    if (options.follow) return follow_trace(options);
     if (options.every.empty()) return show(options, "/v1/trace", trace_text);
     return command(options, "PUT", "/v1/trace",
                    fmt::format("{{\"every\": {}}}", options.every == "off" ? "0" : options.every),
@@ -113,6 +196,68 @@ int probe(const Options& options) {
     return found->at("missing").empty() ? done : failed;
 }
 
+template <typename Add>
+void add_drain(CLI::App& app, const Add& add, Options& options) {
+    for (const bool drained : {true, false}) {
+        CLI::App* drain = add(app, drained ? "drain" : "undrain",
+                              drained ? "a backend gets no new flows; those it has may finish"
+                                      : "a drained backend gets new flows again",
+                              [&options, drained] { return drain_backend(options, drained); });
+        drain->add_option("SERVICE", options.service)->required();
+        drain->add_option("BACKEND", options.backend, "as `services` names it")->required();
+    }
+}
+
+template <typename Add>
+void add_top(CLI::App& app, const Add& add, Options& options) {
+    CLI::App* screen = add(app, "top", "rates of interfaces, tiers, services and workers, live",
+                           [&options] { return show_top(options); });
+    screen->add_option("--every", options.top.every, "seconds between two looks")
+        ->check(CLI::Range(0.1, 3600.0))
+        ->capture_default_str();
+    screen->add_option("--count", options.top.count, "screens, then end; 0: until q is pressed")
+        ->capture_default_str();
+    CLI::App* level =
+        add(app, "log-level", "how much the daemon logs, until the next reload or restart", [&options] {
+            return command(options, "PUT", "/v1/log-level", Json{{"level", options.level}}.dump(),
+                           fmt::format("log level {}\n", options.level));
+        });
+    level->add_option("LEVEL", options.level, "trace, debug, info, warn, error, critical or off")->required();
+}
+
+// Of the program itself.
+template <typename Add>
+void add_words(CLI::App& app, const Add& add, Options& options) {
+    CLI::App* completion =
+        add(app, "completion", "what a shell needs to complete this command", [&app, &options] {
+            fmt::print("{}", completion_of(app, options.shell));
+            return int{done};
+        });
+    completion->add_option("SHELL", options.shell, "bash or zsh")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh"}));
+    add(app, "manual", "sluicectl(8), for man -l", [&app] {
+        fmt::print("{}", manual_of(app));
+        return int{done};
+    });
+}
+
+template <typename Add>
+void add_explain(CLI::App& app, const Add& add, Options& options) {
+    CLI::App* command = add(app, "explain", "what would happen to a packet, and why",
+                            [&options] { return explain(options); });
+    ExplainWords& words = options.explain;
+    command->add_option("PROTOCOL", words.protocol, "tcp, udp, sctp, icmp or icmpv6");
+    command->add_option("SOURCE", words.source, "such as 10.0.0.2:4242");
+    command->add_option("DESTINATION", words.destination, "such as 192.0.2.10:80");
+    command->add_option("--pcap", words.pcap, "each packet of this capture instead")->option_text("FILE");
+    command->add_option("--count", words.count, "packets of it, at most")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    command->add_option("--interface", words.interface, "that the packet comes by");
+    command->add_option("--config", words.config, "if this file were in force")->option_text("FILE");
+}
+
 int run(int argc, char** argv) {
     Options options;
     int result = done;
@@ -141,25 +286,25 @@ int run(int argc, char** argv) {
         ->check(CLI::Range(1, 10000))
         ->capture_default_str();
     flows->add_option("--cursor", options.cursor, "where to go on");
+    flows->add_flag("--all", options.all, "all of them, page by page");
     flows->add_option("--service", options.service, "only of this service");
     flows->add_option("--protocol", options.protocol, "only tcp, udp, sctp, icmp, icmpv6 or a number");
     flows->add_option("--address", options.address, "only with this address at either end or as the backend");
     add(app, "reload", "read the configuration again",
         [&] { return command(options, "POST", "/v1/reload", "", "reloaded\n"); });
-    for (const bool drained : {true, false}) {
-        CLI::App* drain = add(app, drained ? "drain" : "undrain",
-                              drained ? "a backend gets no new flows; those it has may finish"
-                                      : "a drained backend gets new flows again",
-                              [&options, drained] { return drain_backend(options, drained); });
-        drain->add_option("SERVICE", options.service)->required();
-        drain->add_option("BACKEND", options.backend, "as `services` names it")->required();
-    }
+    add_drain(app, add, options);
+    add_top(app, add, options);
     CLI::App* trace_command =
         add(app, "trace", "sampled packets and their verdicts", [&] { return trace(options); });
     trace_command->add_option("--every", options.every, "sample one packet in N, or off")
         ->check(CLI::IsMember({"off"}) | CLI::Range(1U, 4294967295U));
-    CLI::App* config =
-        app.add_subcommand("config", "configuration files; needs no daemon")->require_subcommand(1);
+    trace_command->add_flag("--follow", options.follow, "go on with what is sampled from now on");
+    add_explain(app, add, options);
+    add_words(app, add, options);
+    CLI::App* config = app.add_subcommand("config", "configuration files")->require_subcommand(1);
+    CLI::App* diff_command = add(*config, "diff", "what a file would change, live flows included",
+                                 [&] { return config_diff(options); });
+    diff_command->add_option("FILE", options.file)->required();
     CLI::App* check_command =
         add(*config, "check", "would the daemon take this file?", [&] { return config_check(options); });
     check_command->add_option("FILE", options.file)->required();

@@ -309,20 +309,21 @@ std::string flows_text(const Json& page) {
     return out;
 }
 
+std::string trace_line(const Json& event) {
+    return wrapped(
+        fmt::format("{:.6f} {} {} {} > {} {}B {}{}{}{}{}", number_of(event, "time"),
+                    text_of(event, "interface"), text_of(event, "protocol"), text_of(event, "source"),
+                    text_of(event, "destination"), event.at("length").get<unsigned>(),
+                    text_of(event, "verdict"), behind(" ", text_of(event, "reason")),
+                    behind(" service ", text_of(event, "service")),
+                    behind(" backend ", text_of(event, "backend")), behind(" rule ", text_of(event, "rule"))),
+        0);
+}
+
 std::string trace_text(const Json& trace) {
     const auto every = trace.at("every").get<unsigned>();
     std::string out = every == 0 ? "sampling is off\n" : fmt::format("one packet in {} of each CPU\n", every);
-    for (const Json& event : trace.at("events")) {
-        const std::string reason = text_of(event, "reason");
-        out += wrapped(fmt::format("{:.6f} {} {} {} > {} {}B {}{}{}{}{}", number_of(event, "time"),
-                                   text_of(event, "interface"), text_of(event, "protocol"),
-                                   text_of(event, "source"), text_of(event, "destination"),
-                                   event.at("length").get<unsigned>(), text_of(event, "verdict"),
-                                   behind(" ", reason), behind(" service ", text_of(event, "service")),
-                                   behind(" backend ", text_of(event, "backend")),
-                                   behind(" rule ", text_of(event, "rule"))),
-                       0);
-    }
+    for (const Json& event : trace.at("events")) out += trace_line(event);
     return out;
 }
 

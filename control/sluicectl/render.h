@@ -16,5 +16,6 @@ std::string services_text(const Json& services);
 std::string policy_text(const Json& policy);
 std::string flows_text(const Json& page);
 std::string trace_text(const Json& trace);
+std::string trace_line(const Json& event);  // of its events
 
 }  // namespace sluice::ctl

@@ -13,6 +13,7 @@
 #include "control/api/server.h"
 #include "control/metrics/families.h"
 #include "control/sluicectl/client.h"
+#include "control/sluicectl/explain.h"
 #include "control/sluicectl/render.h"
 #include "control/sluicectl/table.h"
 
@@ -98,6 +99,20 @@ public:
         return backend == "none" ? Status(make_error("backend \"none\": expected another")) : Status{};
     }
 
+    Result<api::ExplainAnswer> explain(const api::ExplainRequest& request) override {
+        explained = request;
+        api::ExplainReport packet{"forward",        "",     "eth0", "xdp", "web", "web",
+                                  "10.0.1.11:8080", "eth1", "",     true,  {}};
+        packet.steps = {{"parse", "tcp 10.0.0.2:4242 > 192.0.2.10:80, 60 bytes"}, {"flow", "not known"}};
+        return api::ExplainAnswer{{packet},
+                                  api::FlowChanges{10, 3, 2, 1, {"tcp 1.2.3.4:5 > 6.7.8.9:10: gone"}}};
+    }
+    Result<api::DiffReport> config_diff(const std::string& file) override {
+        if (file != "/etc/next.yaml") return make_error("{}: no such file", file);
+        return api::DiffReport{{"service web: changed"}, "", {10, 0, 0, 0, {}}};
+    }
+
+    api::ExplainRequest explained;
     std::string drain;
     api::FlowRequest asked;
     u32 trace_every = 0;
@@ -141,6 +156,29 @@ TEST_F(ControlApi, DrainsAndUndrains) {
     EXPECT_EQ(refused.error().message, "backend \"none\": expected another");
     EXPECT_FALSE(client_.ask("POST", "/v1/drain", R"({"service": 7, "backend": "x"})"));
     EXPECT_FALSE(client_.ask("POST", "/v1/drain", "{}"));
+}
+
+TEST_F(ControlApi, ExplainsPacketsAndRefusesWhatIsNone) {
+    const auto told = client_.ask("POST", "/v1/explain", R"({"frames": ["0a0b", ""], "interface": "eth0"})");
+    ASSERT_TRUE(told) << told.error().message;
+    ASSERT_EQ(provider_.explained.frames.size(), 2U);
+    EXPECT_EQ(provider_.explained.frames[0], (std::vector<u8>{10, 11}));
+    EXPECT_EQ(provider_.explained.interface, "eth0");
+    EXPECT_EQ((*told)["packets"][0]["rule"], "web");
+    EXPECT_EQ((*told)["changes"]["would_change"], 5);
+    const std::string text = ctl::explain_text(*told);
+    EXPECT_NE(text.find("5 live flows would change"), std::string::npos) << text;
+    for (const char* wrong : {"7", "{\"frames\": []}", "{\"frames\": [\"0\"]}", "{\"frames\": [\"xy\"]}",
+                              "{\"frames\": [7]}", "{\"protocol\": 6}"})
+        EXPECT_FALSE(client_.ask("POST", "/v1/explain", wrong)) << wrong;
+}
+
+TEST_F(ControlApi, TellsWhatAConfigurationWouldChange) {
+    const auto told = client_.ask("POST", "/v1/config/diff", R"({"config": "/etc/next.yaml"})");
+    ASSERT_TRUE(told) << told.error().message;
+    EXPECT_NE(ctl::diff_text(*told).find("service web: changed"), std::string::npos);
+    EXPECT_FALSE(client_.ask("POST", "/v1/config/diff", R"({"config": "/etc/other.yaml"})"));
+    EXPECT_FALSE(client_.ask("POST", "/v1/config/diff", "{}"));
 }
 
 TEST_F(ControlApi, PassesOnFlowFiltersAndRefusesWrongOnes) {

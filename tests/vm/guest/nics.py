@@ -14,9 +14,10 @@ NET = pathlib.Path("/sys/class/net")
 DRIVERS = ("virtio_net", "igb", "igbvf", "e1000e", "vmxnet3")
 
 
-def run(*command, check=True, **options):
+def run(*command, check=True, timeout=120, **options):
+    """Raises RuntimeError when it fails, unless CHECK is off, and subprocess.TimeoutExpired after TIMEOUT seconds."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False,
-                          stdin=subprocess.DEVNULL, **options)
+                          stdin=subprocess.DEVNULL, timeout=timeout, **options)
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr or done.stdout}")
     return done
