@@ -94,7 +94,6 @@ struct ServiceReport {
     std::vector<BackendReport> backends;
 };
 
-
 struct WorkerReport {
     u32 id = 0;
     std::string thread;  // its name
@@ -248,7 +247,7 @@ struct Report {
     std::optional<XdpRunStatistics> run;  // while the kernel keeps them
     u32 trace_every = 0;
     std::optional<EvaluatorReport> evaluator;  // where a tier of ours serves
-    std::optional<ProxyReport> proxy;  // once a service was in mode proxy
+    std::optional<ProxyReport> proxy;          // once a service was in mode proxy
 };
 
 struct FlowRequest {

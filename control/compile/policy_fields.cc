@@ -125,7 +125,8 @@ std::vector<u16> ingress_table(const Rules& rules, const Environment& environmen
     return table;
 }
 
-// Sets that the rule's `to` names and that are learned; validation sees to it that it names nothing else then.
+// Sets that the rule's `to` names and that are learned; validation sees to it that it names nothing else
+// then.
 u32 fqdn_sets_of(const Rule& rule, const Identities& ids) {
     u32 sets = 0;
     for (const std::string& name : rule.to.sets) {
@@ -136,7 +137,8 @@ u32 fqdn_sets_of(const Rule& rule, const Identities& ids) {
 
 std::vector<u16> fqdn_table(const Rules& rules, const Identities& ids, RowSet& rows) {
     std::vector<u16> table;
-    if (std::none_of(rules.begin(), rules.end(), [&](const Rule& rule) { return fqdn_sets_of(rule, ids) != 0; }))
+    if (std::none_of(rules.begin(), rules.end(),
+                     [&](const Rule& rule) { return fqdn_sets_of(rule, ids) != 0; }))
         return table;
     for (u32 member = 0; member < 1U << FQDN_SETS; ++member) {
         table.push_back(row_where(rules, rows, [&](const Rule& rule) {

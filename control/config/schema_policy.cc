@@ -128,8 +128,9 @@ const Schema<Rate>& rate_schema() {
 }
 
 std::optional<std::string> parse_url(std::string_view text) {
-    const std::string_view rest =
-        text.substr(text.starts_with("http://") ? 7 : text.starts_with("https://") ? 8 : text.size());
+    const std::string_view rest = text.substr(text.starts_with("http://")    ? 7
+                                              : text.starts_with("https://") ? 8
+                                                                             : text.size());
     const bool printable = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
     if (rest.empty() || rest.front() == '/' || rest.front() == ':' || !printable) return std::nullopt;
     return std::string(text);
@@ -137,7 +138,8 @@ std::optional<std::string> parse_url(std::string_view text) {
 
 const Schema<Authorizer>& authorizer_schema() {
     static const auto schema =
-        Schema<Authorizer>("An HTTP server that is asked about each new connection; docs/evaluate.md has how.")
+        Schema<Authorizer>(
+            "An HTTP server that is asked about each new connection; docs/evaluate.md has how.")
             .key("url", &Authorizer::url, scalar<std::string>("an http or https URL", parse_url), required,
                  "where it answers")
             .key("timeout", &Authorizer::timeout, duration("1ms", "5s"), "1s", "for one answer")

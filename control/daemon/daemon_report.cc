@@ -119,8 +119,8 @@ void Daemon::report_services(api::Report& report) const {
     report.default_action = config_.policy.default_action == config::DefaultAction::allow ? "allow" : "drop";
     for (const config::Rule& rule : config_.policy.rules) {
         const u32 id = naming_->identities.rules.at(rule.name);
-        report.rules.push_back({rule.name, word(rule.action), rule_book_.of(id, rules),
-                                tiers_->evaluation().report(rule.name)});
+        report.rules.push_back(
+            {rule.name, word(rule.action), rule_book_.of(id, rules), tiers_->evaluation().report(rule.name)});
     }
 }
 

@@ -102,8 +102,8 @@ std::optional<api::EvaluationReport> EvaluationTier::report(const std::string& r
 std::optional<api::EvaluatorReport> EvaluationTier::report() const {
     if (!evaluator_) return std::nullopt;
     const evaluate::EvaluatorStatistics s = evaluator_->statistics();
-    return api::EvaluatorReport{s.questions, s.answers_lost, s.waiting, s.connections, s.wakes,
-                                s.dns_answers, s.dns_unread, s.learned, s.learned_replaced};
+    return api::EvaluatorReport{s.questions,   s.answers_lost, s.waiting, s.connections,     s.wakes,
+                                s.dns_answers, s.dns_unread,   s.learned, s.learned_replaced};
 }
 
 }  // namespace sluice::control

@@ -55,8 +55,9 @@ std::string kept_names(const compile::Identities& identities) {
         const compile::BackendKey* key = identities.backends.name(id);
         if (key != nullptr) backends.push_back({key->service, key->address.text(), key->port, id});
     }
-    const Json all{
-        {"services", names(identities.services)}, {"backends", backends}, {"rules", names(identities.rules)},
+    const Json all{{"services", names(identities.services)},
+                   {"backends", backends},
+                   {"rules", names(identities.rules)},
                    {"fqdn_sets", names(identities.fqdn_sets)}};
     return all.dump();
 }

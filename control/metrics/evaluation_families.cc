@@ -54,7 +54,8 @@ void evaluation_families(const api::Report& report, Families& out) {
            e.connections);
     single(FamilyBuilder::counter("sluice_dns_answers_total", "DNS answers that passed and were read."),
            e.dns_answers);
-    single(FamilyBuilder::counter("sluice_dns_unread_total", "DNS answers that passed unread."), e.dns_unread);
+    single(FamilyBuilder::counter("sluice_dns_unread_total", "DNS answers that passed unread."),
+           e.dns_unread);
     single(FamilyBuilder::gauge("sluice_learned_addresses", "Addresses known for names of FQDN sets."),
            e.learned);
     single(FamilyBuilder::gauge("sluice_learned_capacity", "Addresses that there is room for."),

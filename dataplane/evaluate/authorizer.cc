@@ -150,7 +150,8 @@ int Authorizer::State::set_timer(long ms) {
     if (timer != 0) loop.remove(timer);
     timer = 0;
     if (ms < 0) return 0;
-    const auto delay = std::max<EventLoop::Duration>(std::chrono::milliseconds(ms), std::chrono::microseconds(1));
+    const auto delay =
+        std::max<EventLoop::Duration>(std::chrono::milliseconds(ms), std::chrono::microseconds(1));
     auto id = loop.after(delay, [this] {
         timer = 0;
         act(CURL_SOCKET_TIMEOUT, 0);

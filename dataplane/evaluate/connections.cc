@@ -63,9 +63,8 @@ void Connections::tidy(u64 now_ns) {
     for (size_t i = 0; i < checks && !holders_.empty(); ++i) {
         bucket_ = (bucket_ + 1) % holders_.bucket_count();
         for (auto at = holders_.begin(bucket_); at != holders_.end(bucket_); ++at) check(at->second, now_ns);
-        const auto empty =
-            std::find_if(holders_.begin(bucket_), holders_.end(bucket_),
-                         [](const auto& holder) { return holder.second.flows.empty(); });
+        const auto empty = std::find_if(holders_.begin(bucket_), holders_.end(bucket_),
+                                        [](const auto& holder) { return holder.second.flows.empty(); });
         if (empty != holders_.end(bucket_)) holders_.erase(Key(empty->first));
     }
 }

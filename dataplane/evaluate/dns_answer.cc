@@ -36,7 +36,8 @@ struct Reached {
 };
 
 const Reached* find(const std::vector<Reached>& reached, const std::string& name) {
-    const auto at = std::find_if(reached.begin(), reached.end(), [&](const auto& r) { return r.name == name; });
+    const auto at =
+        std::find_if(reached.begin(), reached.end(), [&](const auto& r) { return r.name == name; });
     return at == reached.end() ? nullptr : &*at;
 }
 
@@ -53,8 +54,8 @@ std::vector<Reached> follow(std::string first, const ldns_rr_list* answer, size_
             std::string target = name_of(ldns_rr_rdf(rr, 0));
             if (target.empty() || find(reached, target) != nullptr) continue;
             const u32 also = names.sets_of(target);
-            reached.push_back({std::move(target), reached[at].sets | also,
-                               std::min(reached[at].ttl, ldns_rr_ttl(rr))});
+            reached.push_back(
+                {std::move(target), reached[at].sets | also, std::min(reached[at].ttl, ldns_rr_ttl(rr))});
         }
     }
     return reached;

@@ -16,9 +16,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr u64 awake_ns = 50'000;  // how long the next question is waited for before the thread sleeps
+constexpr u64 awake_ns = 50'000;    // how long the next question is waited for before the thread sleeps
 constexpr u64 turn_ns = 1'000'000;  // how long questions may keep the loop from its other work
-constexpr u32 least_ttl = 1;  // seconds that an address is known for at least, and at most
+constexpr u32 least_ttl = 1;        // seconds that an address is known for at least, and at most
 constexpr u32 most_ttl = 86400;
 constexpr auto tidy_period = 1s;
 
@@ -219,8 +219,8 @@ void Evaluator::revoke(const flow_query& flow) {
 }
 
 EvaluatorStatistics Evaluator::statistics() const {
-    return {questions_.get(), answers_lost_.get(), waiting_.get(),  held_.get(),
-            wakes_.get(),     dns_answers_.get(),  dns_unread_.get(), learned_.count(), learned_.replaced()};
+    return {questions_.get(),   answers_lost_.get(), waiting_.get(),   held_.get(),        wakes_.get(),
+            dns_answers_.get(), dns_unread_.get(),   learned_.count(), learned_.replaced()};
 }
 
 }  // namespace sluice::evaluate

@@ -65,7 +65,8 @@ private:
     void tend();
     void take(const Link& link, const EvaluationQuestion& question);
     void consult(const Link& link, const EvaluationQuestion& question, const Rule& rule);
-    void authorized(const Link& link, const EvaluationQuestion& question, const Rule& rule, Authorization answer);
+    void authorized(const Link& link, const EvaluationQuestion& question, const Rule& rule,
+                    Authorization answer);
     Outcome count_in(const Rule& rule, const EvaluationQuestion& question);
     bool within_quota(const Rule& rule, const EvaluationQuestion& question);
     void settle(EvaluationLink& link, const EvaluationQuestion& question, const Rule* rule, Outcome outcome);
@@ -81,7 +82,8 @@ private:
     std::shared_ptr<const FqdnNames> names_ = std::make_shared<FqdnNames>();
     Connections connections_;
     LearnedTable learned_;
-    std::unordered_map<u16, u64> quotas_;  // by rule id: when the next one is due, ns (generic cell rate algorithm)
+    std::unordered_map<u16, u64>
+        quotas_;           // by rule id: when the next one is due, ns (generic cell rate algorithm)
     u64 past_unread_ = 0;  // of links that are closed
     Counter questions_, answers_lost_, wakes_, waiting_, held_, dns_answers_, dns_unread_;
     std::thread thread_;  // last: it uses the others

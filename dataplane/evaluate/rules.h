@@ -16,15 +16,15 @@
 namespace sluice::evaluate {
 
 // How a question was answered. ENTRY(identifier, name, allowed)
-#define SLUICE_OUTCOMES(ENTRY)                                                               \
-    ENTRY(allowed, "allowed", true)                 /* every condition holds */              \
-    ENTRY(schedule, "schedule", false)              /* not now */                            \
-    ENTRY(connections, "connections", false)        /* the source holds as many as it may */ \
-    ENTRY(new_connections, "new_connections", false) /* over the rule's quota */             \
-    ENTRY(authorizer, "authorizer", false)          /* the authorizer said no */             \
-    ENTRY(failed_open, "failed_open", true)         /* no answer, on_failure: allow */       \
-    ENTRY(failed_closed, "failed_closed", false)    /* no answer, on_failure: drop */        \
-    ENTRY(unknown_rule, "unknown_rule", false)      /* the rule has gone meanwhile */
+#define SLUICE_OUTCOMES(ENTRY)                                                                \
+    ENTRY(allowed, "allowed", true)                  /* every condition holds */              \
+    ENTRY(schedule, "schedule", false)               /* not now */                            \
+    ENTRY(connections, "connections", false)         /* the source holds as many as it may */ \
+    ENTRY(new_connections, "new_connections", false) /* over the rule's quota */              \
+    ENTRY(authorizer, "authorizer", false)           /* the authorizer said no */             \
+    ENTRY(failed_open, "failed_open", true)          /* no answer, on_failure: allow */       \
+    ENTRY(failed_closed, "failed_closed", false)     /* no answer, on_failure: drop */        \
+    ENTRY(unknown_rule, "unknown_rule", false)       /* the rule has gone meanwhile */
 
 #define SLUICE_OUTCOME_ID(id, name, allowed) id,
 enum class Outcome : u8 { SLUICE_OUTCOMES(SLUICE_OUTCOME_ID) count };
@@ -72,7 +72,7 @@ private:
 
 struct RuleCounters {
     std::array<Counter, outcomes> by_outcome;
-    Counter cached;         // authorizer's answers taken again
+    Counter cached;           // authorizer's answers taken again
     LatencyCounters latency;  // from the packet's arrival to its flow's verdict
 };
 

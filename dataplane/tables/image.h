@@ -79,8 +79,8 @@ struct image_port_range {
 
 enum service_flags {
     SERVICE_FLOW_TABLE = 1,
-    SERVICE_ALIAS = 4,  // a reply does not tell the VIP it belongs to: flows get an alias
-    SERVICE_ENGINE = 8,   // tier: af_xdp
+    SERVICE_ALIAS = 4,     // a reply does not tell the VIP it belongs to: flows get an alias
+    SERVICE_ENGINE = 8,    // tier: af_xdp
     SERVICE_OBSERVED = 16  // of a packet: DNS over UDP, whose answers are looked at
 };
 
@@ -143,7 +143,7 @@ struct image_policy {
     u32 ports;           // line of u16[NODE_PORTS]; 0: no rule looks
     u16 no_ports_row;    // row of the port dimensions for a packet without ports
     u16 no_service_row;  // row of the service dimension for managed traffic
-    u32 fqdn;            // line of u16[1 << FQDN_SETS], by the sets that the destination is in; 0: no rule looks
+    u32 fqdn;  // line of u16[1 << FQDN_SETS], by the sets that the destination is in; 0: no rule looks
 };
 
 enum { POLICY_SUMMARY_WORDS = 4 };
@@ -156,7 +156,7 @@ enum rule_flags {
     RULE_METER_SOURCE = 4,  // one meter per source address
     RULE_METER_BYTES = 8,   // the rate counts bytes, else packets
     RULE_SET_DSCP = 16,
-    RULE_FIRST_ONLY = 32,   // matches TCP flags: only packets that match count against the rate
+    RULE_FIRST_ONLY = 32,     // matches TCP flags: only packets that match count against the rate
     RULE_FALLBACK_ALLOW = 64  // evaluate: allow where nobody can be asked
 };
 

@@ -197,11 +197,13 @@ void Engine::State::count(const Slot& slot, const WaitingFrame* before) const {
     count_verdict(counters, slot.word, length);
 }
 
-// Whether the packet is a DNS answer that the evaluator is to see first. It waits, and is counted as received.
+// Whether the packet is a DNS answer that the evaluator is to see first. It waits, and is counted as
+// received.
 bool Engine::State::show(const Slot& slot, const Frame& frame, const Decision& decision) {
     const headers& h = slot.context.h;
     const struct flow* const flow = s.ref.flow;
-    if (slot.word != VERDICT_FORWARD || slot.context.direction == 0 || h.protocol != PROTOCOL_UDP) return false;
+    if (slot.word != VERDICT_FORWARD || slot.context.direction == 0 || h.protocol != PROTOCOL_UDP)
+        return false;
     if (flow == nullptr || (flow->flags & FLOW_OBSERVED) == 0) return false;
     const u32 payload = h.l4 + static_cast<u32>(sizeof(udp_header));
     if (h.end < payload) return false;
@@ -313,7 +315,8 @@ size_t Engine::process_due() {
         state.again = false;
         return count;
     }
-    count = state.dns.take(state.due_frames.data(), decisions_.data(), batch_size, state.s.tables.now_ns, flush_);
+    count =
+        state.dns.take(state.due_frames.data(), decisions_.data(), batch_size, state.s.tables.now_ns, flush_);
     for (size_t i = 0; i < count; i++) {
         const Decision& d = decisions_[i];
         count_verdict(port_counters_at(&state.s.tables, d.port % NODE_PORTS), d.word, d.length);

@@ -81,9 +81,18 @@ u32 Evaluations::ask_anew(const pipeline_context& c, u16 rule, u64 now_ns) {
         slot->sequence += sequence == 0;  // ticket 0 means nobody waits
         return VERDICT_EVALUATE;
     }
-    *slot = {c.q.source, c.q.destination, c.q.source_address, c.q.destination_address,
-             now_ns,     sequence,        0,                  none,
-             none,       rule,            0,                  State::asked};
+    *slot = {c.q.source,
+             c.q.destination,
+             c.q.source_address,
+             c.q.destination_address,
+             now_ns,
+             sequence,
+             0,
+             none,
+             none,
+             rule,
+             0,
+             State::asked};
     last_key_ = number_of(*slot);
     return waits;
 }

@@ -54,10 +54,10 @@ private:
         u64 destination = 0;
         struct address source_address {};
         struct address destination_address {};
-        u64 since_ns = 0;   // asked, or decided
-        u32 sequence = 0;   // tells this question from earlier ones of the slot
-        u32 word = 0;       // decided
-        u32 first = none;   // frames that wait, a list
+        u64 since_ns = 0;  // asked, or decided
+        u32 sequence = 0;  // tells this question from earlier ones of the slot
+        u32 word = 0;      // decided
+        u32 first = none;  // frames that wait, a list
         u32 last = none;
         u16 rule = 0;
         u8 frames = 0;

@@ -189,8 +189,10 @@ TEST(ConfigValidate, ASetHasOneSource) {
 
 TEST(ConfigValidate, SetsOfDomainNamesAreForDestinationsAndStandAlone) {
     const auto policy = [](const std::string& match) {
-        return error_of("policy: { sets: { d: { fqdn: [a.example, \"*.b.example\"] }, p: { prefixes: [] } },"
-                        " rules: [{ name: r, " + match + ", action: allow }] }");
+        return error_of(
+            "policy: { sets: { d: { fqdn: [a.example, \"*.b.example\"] }, p: { prefixes: [] } },"
+            " rules: [{ name: r, " +
+            match + ", action: allow }] }");
     };
     EXPECT_EQ(policy("to: [\"set:d\"]"), "");
     EXPECT_NE(policy("from: [\"set:d\"]").find("for destinations"), std::string::npos);

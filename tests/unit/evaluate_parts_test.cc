@@ -151,8 +151,8 @@ FqdnNames sample_names() {
 }
 
 TEST(EvaluateDns, AnAnswerGivesTheAddressesOfItsNames) {
-    const auto learned = read_dns_answer(dns(0x80, {record_a(asked_name, 60, 1), record_a(asked_name, 30, 2)}),
-                                         sample_names());
+    const auto learned = read_dns_answer(
+        dns(0x80, {record_a(asked_name, 60, 1), record_a(asked_name, 30, 2)}), sample_names());
     ASSERT_EQ(learned.size(), 2u);
     EXPECT_TRUE(address_equal(&learned[0].address, std::make_unique<struct address>(v4(1)).get()));
     EXPECT_EQ(learned[0].sets, 1u);
@@ -174,7 +174,8 @@ TEST(EvaluateDns, CnamesLeadToAddressesWithTheLeastTtlOnTheWay) {
 
 TEST(EvaluateDns, WhatIsNoAnswerOrAboutOtherNamesGivesNothing) {
     const std::vector<u8> elsewhere = {1, 'y', 0};
-    EXPECT_TRUE(read_dns_answer(dns(0x00, {record_a(asked_name, 60, 1)}), sample_names()).empty());  // a query
+    EXPECT_TRUE(
+        read_dns_answer(dns(0x00, {record_a(asked_name, 60, 1)}), sample_names()).empty());  // a query
     EXPECT_TRUE(read_dns_answer(dns(0x80, {record_a(elsewhere, 60, 1)}), sample_names()).empty());
     std::vector<u8> refused = dns(0x80, {record_a(asked_name, 60, 1)});
     refused[3] = 5;
@@ -209,9 +210,9 @@ TEST(EvaluateAuthorizer, OnlyAClearAnswerIsOne) {
     EXPECT_EQ(read_authorization(R"({"result": {"allow": true, "why": "x"}})"), Authorization::allowed);
     EXPECT_EQ(read_authorization(R"({"result": false})"), Authorization::denied);
     EXPECT_EQ(read_authorization(R"({"result": {"allow": false}})"), Authorization::denied);
-    for (const char* body : {"", "true", "{}", "[]", "null", R"({"result": 1})", R"({"result": "true"})",
-                             R"({"result": {}})", R"({"result": true)", R"({"result": {"allow": "yes"}})",
-                             "\xff\xfe", "{\"result\": true}}"})
+    for (const char* body :
+         {"", "true", "{}", "[]", "null", R"({"result": 1})", R"({"result": "true"})", R"({"result": {}})",
+          R"({"result": true)", R"({"result": {"allow": "yes"}})", "\xff\xfe", "{\"result\": true}}"})
         EXPECT_EQ(read_authorization(body), Authorization::failed) << body;
     EXPECT_EQ(read_authorization(std::string(60000, '[')), Authorization::failed);
 }

@@ -23,8 +23,9 @@ namespace {
 static_assert(LAYOUT_VERSION == 4 && sizeof(node_state) == 299616 && sizeof(flow) == 64 &&
                   sizeof(flow_addresses) == 48 && sizeof(flow_counters) == 24 &&
                   sizeof(port_counters) == 912 && sizeof(backend_counters) == 40 &&
-                  sizeof(pair_counters) == 16 && sizeof(worker_counters) == 72 && sizeof(source_meter_bucket) == 64 && REASON_COUNT == 43 &&
-                  PUNT_COUNT == 10 && VERDICT_COUNT == 9,
+                  sizeof(pair_counters) == 16 && sizeof(worker_counters) == 72 &&
+                  sizeof(source_meter_bucket) == 64 && REASON_COUNT == 43 && PUNT_COUNT == 10 &&
+                  VERDICT_COUNT == 9,
               "the layout of pinned maps has changed: raise LAYOUT_VERSION, and state the new numbers here");
 
 std::string privilege_hint(int code) {
