@@ -71,7 +71,12 @@ Codec<AddressMatch> address_match() {
             }
         }
     };
-    return {fmt::format("a list of entries that are each {}", entry), {}, std::move(read)};
+    return {fmt::format("a list of entries that are each {}", entry),
+            {},
+            std::move(read),
+            nullptr,
+            "",
+            shape::list(shape::text, false)};
 }
 
 // "HH:MM" as minutes of the day; 24:00 is its end.

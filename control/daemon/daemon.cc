@@ -56,6 +56,10 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonOptions& options) {
 }
 
 Status Daemon::begin() {
+    Result<std::unique_ptr<EventLoop>> loop = EventLoop::create();
+    if (!loop) return loop.error();
+    loop_ = std::move(*loop);
+    if (options_.watch) watch_files();
     Result<config::Config> config = load_configuration(options_.file);
     if (!config) return config.error();
     config_ = std::move(*config);
@@ -63,9 +67,6 @@ Status Daemon::begin() {
     Result<NodeLock> lock = NodeLock::take(config_.control.socket + ".lock");
     if (!lock) return lock.error();
     lock_ = std::move(*lock);
-    Result<std::unique_ptr<EventLoop>> loop = EventLoop::create();
-    if (!loop) return loop.error();
-    loop_ = std::move(*loop);
     const auto on_signal = [this](int signal) {
         if (signal != SIGHUP) return drain();
         if (Status status = reload_now(); !status)
@@ -95,6 +96,7 @@ Status Daemon::open_tiers() {
         plans_.emplace(interface.name, std::move(*plan));
     }
     if (Status status = tiers_->open(config_, plans_); !status) return status;
+    if (Status status = confine(); !status) return status;
     if (tiers_->is_open()) {
         node_state& node = tiers_->node();
         generation_ = node.generation;
@@ -112,6 +114,15 @@ Status Daemon::open_tiers() {
     Result<Candidate> candidate = prepare(config_);
     if (!candidate) return candidate.error();
     return apply(std::move(*candidate));
+}
+
+// Before the first thread, so that all have it. What comes up from here on does so as after any reload.
+Status Daemon::confine() {
+    if (!options_.confine) {
+        Confinement::leave("--no-confine was given");
+        return {};
+    }
+    return confinement_.take(needs_of(config_, plans_, options_.flags));
 }
 
 // Ports that an earlier daemon numbered keep their numbers: flows remember them.
@@ -154,6 +165,7 @@ Status Daemon::start_timers() {
         return id ? Status{} : Status{id.error()};
     };
     if (Status status = every(neighbor_period, [this] { refresh_neighbors(); }); !status) return status;
+    if (Status status = every(tend_period, [this] { confinement_.log_refusals(); }); !status) return status;
     if (!tiers_->is_open()) return {};
     if (Status status = every(tend_period, [this] { tend(); }); !status) return status;
     if (Status status = every(sweep_period, [this] { sweep(); }); !status) return status;
@@ -233,6 +245,7 @@ Daemon::~Daemon() {
     diagnostics_.reset();
     api_.reset();
     metrics_.reset();
+    watch_.reset();
     trace_reader_.reset();
     sweeper_.reset();
     proxy_.stop();

@@ -15,6 +15,8 @@
 #include "control/api/server.h"
 #include "control/config/config.h"
 #include "control/config/flags.h"
+#include "control/daemon/config_watch.h"
+#include "control/daemon/confinement.h"
 #include "control/daemon/counter_book.h"
 #include "control/daemon/diagnostics.h"
 #include "control/daemon/node_lock.h"
@@ -31,6 +33,8 @@ namespace sluice::control {
 struct DaemonOptions {
     std::string file;     // configuration
     bool detach = false;  // on stop, take everything off the node
+    bool confine = true;  // give up what is not needed once started
+    bool watch = true;    // reload when the file, or one that it names, changes
     config::TierFlags flags;
 };
 
@@ -61,6 +65,7 @@ private:
 
     Status begin();
     Status open_mirror();
+    Status confine();
     Status open_tiers();
     Status start_timers();
     Status serve();
@@ -84,6 +89,8 @@ private:
     Status apply_or_restore(Candidate candidate);
     Status check_unchangeable(const config::Config& next) const;
     Status reload_now();
+    void watch_files();
+    void follow_files();
     void take_names(const compile::Snapshot& snapshot);
     std::vector<PortSetting> current_ports(const config::Config& config, const Plans& plans,
                                            const PortNumbers& numbers) const;
@@ -127,6 +134,8 @@ private:
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::atomic<bool> stopping_{false};
     std::optional<std::chrono::steady_clock::time_point> drain_until_;  // set once draining
+    Confinement confinement_;
+    std::unique_ptr<ConfigWatch> watch_;  // empty: changes are not noticed
 
     std::unique_ptr<metrics::Server> metrics_;
     std::unique_ptr<api::Server> api_;
