@@ -227,9 +227,9 @@ SHARED void packet_reload(struct packet* p) {
 
 // VALUE, about which the verifier now knows nothing: states that differ in it only are one. It travels
 // through memory.
-SHARED u32 forget(const struct tables* t, u32 value) {
-    *(volatile u32*)&t->context->forgotten = value;
-    return *(volatile u32*)&t->context->forgotten;
+SHARED u64 forget(const struct tables* t, u64 value) {
+    *(volatile u64*)&t->context->forgotten = value;
+    return *(volatile u64*)&t->context->forgotten;
 }
 
 // Moves the start of the packet by DELTA bytes (negative: prepends). False when there is no room.

@@ -9,7 +9,7 @@ options=()
 if [[ "${1:-}" == --sanitize ]]; then
     shift
     directory=build-sanitize
-    options=(-Dbuildtype=debugoptimized '-Db_sanitize=address,undefined')
+    options=(-Dbuildtype=debugoptimized -Doptimization=1 '-Db_sanitize=address,undefined')
 fi
 
 # One compiler takes up to 1.5 GB here; more jobs than memory would swap.

@@ -253,6 +253,23 @@ Json proxy_json(const ProxyServiceReport& proxy) {
             {"backends", backends}};
 }
 
+Json health_json(const std::optional<health::BackendHealth>& health) {
+    if (!health) return nullptr;
+    return {
+        {"up", health->up},
+        {"probed", health->probed},
+        {"since", health->since},
+        {"damped", health->damped},
+        {"penalty", health->penalty},
+        {"successes", health->successes},
+        {"failures", health->failures},
+        {"last_seconds", health->last_seconds},
+        {"last_error", health->last_error},
+        {"probes", {{"success", health->succeeded}, {"failure", health->failed}, {"unable", health->unable}}},
+        {"went_up", health->went_up},
+        {"went_down", health->went_down}};
+}
+
 Json services_json(const Report& report) {
     Json services = Json::array();
     for (const ServiceReport& service : report.services) {
@@ -261,6 +278,9 @@ Json services_json(const Report& report) {
             const struct backend_counters& c = backend.counters;
             backends.push_back({{"name", backend.name},
                                 {"state", backend.state},
+                                {"configured", backend.configured},
+                                {"drained", backend.drained},
+                                {"health", health_json(backend.health)},
                                 {"weight", backend.weight},
                                 {"flows_created", c.flows},
                                 {"to", {{"packets", c.to.packets}, {"bytes", c.to.bytes}}},

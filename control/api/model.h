@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "control/health/backend_health.h"
 #include "dataplane/base/result.h"
 #include "dataplane/io/af_xdp/xsk_options.h"
 #include "dataplane/io/dpdk/dpdk_statistics.h"
@@ -75,9 +76,12 @@ struct TrafficReport {
 
 struct BackendReport {
     std::string name;   // "10.0.1.11:8080"
-    std::string state;  // active, draining, disabled
+    std::string state;  // active, draining, disabled, down
     u32 weight = 0;
     struct backend_counters counters {};
+    std::string configured;                                      // state by the file
+    bool drained = false;                                        // by command
+    std::optional<health::BackendHealth> health = std::nullopt;  // of one that is probed
 };
 
 struct ServiceReport {
@@ -267,6 +271,8 @@ public:
     virtual Status set_trace(u32 every) = 0;  // 0: off
     virtual Result<std::vector<TraceReport>> trace() = 0;
     virtual Status set_log_level(const std::string& level) = 0;
+    // `backend` as reports name it, or its address alone where that is enough. Stays so over a reload.
+    virtual Status set_drained(const std::string& service, const std::string& backend, bool drained) = 0;
 };
 
 }  // namespace sluice::api

@@ -101,6 +101,17 @@ void put_log_level(Provider& provider, const Request& request, Response& respons
     finish(response, provider.set_log_level(level->get<std::string>()), 400);
 }
 
+void post_drain(Provider& provider, const Request& request, Response& response, bool drained) {
+    const Result<Json> service = member(request, "service");
+    const Result<Json> backend = member(request, "backend");
+    if (!service) return refuse(response, 400, service.error().message);
+    if (!backend) return refuse(response, 400, backend.error().message);
+    if (!service->is_string() || !backend->is_string())
+        return refuse(response, 400, "service, backend: expected a name each");
+    finish(response, provider.set_drained(service->get<std::string>(), backend->get<std::string>(), drained),
+           422);
+}
+
 Status prepare_path(const std::string& path) {
     if (path.size() >= sizeof(sockaddr_un::sun_path))
         return make_error("control.socket: {}: expected at most {} characters", path,
@@ -142,6 +153,12 @@ void Server::routes(Provider& provider) {
     http_->Put("/v1/log-level", [&provider](const Request& request, Response& response) {
         put_log_level(provider, request, response);
     });
+    for (const bool drained : {true, false}) {
+        http_->Post(drained ? "/v1/drain" : "/v1/undrain",
+                    [&provider, drained](const Request& request, Response& response) {
+                        post_drain(provider, request, response, drained);
+                    });
+    }
     http_->set_error_handler([](const Request& request, Response& response) {
         if (response.body.empty())
             refuse(response, response.status, "no such request: " + request.method + " " + request.path);

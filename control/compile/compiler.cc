@@ -72,7 +72,8 @@ Status write_image(const config::Config& config, const Environment& environment,
     header.source = std::move(*sources).write(writer);
     header.destinations = destinations->write(writer);
     const Reverse reverse = find_reverse(config, out.identities);
-    Result<ServiceTables> services = write_services(config, out.identities, reverse, policy, writer);
+    Result<ServiceTables> services =
+        write_services(config, environment, out.identities, reverse, policy, writer);
     if (!services) return services.error();
     header.services = services->line;
     header.service_count = services->count;

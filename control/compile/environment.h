@@ -3,10 +3,12 @@
 // What the compiler is told about the node, which the configuration does not say.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "control/compile/identities.h"
 #include "control/config/address.h"
 #include "dataplane/tables/node.h"
 
@@ -22,7 +24,13 @@ struct LogicalPort {
 struct Environment {
     u32 generation = 1;  // of the snapshot to build
     std::vector<LogicalPort> ports;
+    // Of backends that are in another state than the configuration says: drained, or down by their probes.
+    std::map<BackendKey, config::BackendState> backend_states;
 
+    config::BackendState state_of(const BackendKey& key, config::BackendState configured) const {
+        const auto at = backend_states.find(key);
+        return at != backend_states.end() ? at->second : configured;
+    }
     const LogicalPort* find(std::string_view name) const {
         for (const LogicalPort& port : ports) {
             if (port.name == name) return &port;

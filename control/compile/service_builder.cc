@@ -40,20 +40,20 @@ bool is_hashed(config::Scheduler scheduler) {
     return scheduler == config::Scheduler::maglev || scheduler == config::Scheduler::source_hash;
 }
 
-image_backend backend_record(const config::Service& service, const config::Backend& backend,
-                             const Identities& ids) {
+image_backend backend_record(const config::Backend& backend, config::BackendState state, u16 id) {
     image_backend record{};
     record.address = to_address(backend.address);
     record.port = backend.port.value_or(0);
-    record.id = ids.backends.at(key_of(service, backend));
-    if (backend.state == config::BackendState::active) record.flags = BACKEND_UP;
-    if (backend.state == config::BackendState::draining) record.flags = BACKEND_DRAINING;
+    record.id = id;
+    if (state == config::BackendState::active) record.flags = BACKEND_UP;
+    if (state == config::BackendState::draining) record.flags = BACKEND_DRAINING;
     return record;
 }
 
 class Writer {
 public:
-    Writer(const Identities& ids, ImageWriter& image) : ids_(ids), image_(image) {}
+    Writer(const Identities& ids, const Environment& environment, ImageWriter& image)
+        : ids_(ids), environment_(environment), image_(image) {}
 
     void write_backends(const config::Service& service, image_service& record) {
         std::vector<const config::Backend*> ordered;
@@ -64,8 +64,10 @@ public:
         std::vector<image_backend> records;
         std::vector<RingBackend> ring;
         for (const config::Backend* backend : ordered) {
-            records.push_back(backend_record(service, *backend, ids_));
-            const bool takes_flows = backend->state == config::BackendState::active;
+            const BackendKey key = key_of(service, *backend);
+            const config::BackendState state = environment_.state_of(key, backend->state);
+            records.push_back(backend_record(*backend, state, ids_.backends.at(key)));
+            const bool takes_flows = state == config::BackendState::active;
             ring.push_back({records.back().address, records.back().port, takes_flows ? backend->weight : 0});
         }
         record.backends = image_.add(lines_of(records));
@@ -103,6 +105,7 @@ private:
     }
 
     const Identities& ids_;
+    const Environment& environment_;
     ImageWriter& image_;
     std::map<RingKey, u32> rings_;
 };
@@ -148,10 +151,11 @@ Result<image_service> service_record(const config::Service& service, bool ambigu
 
 }  // namespace
 
-Result<ServiceTables> write_services(const config::Config& config, const Identities& ids,
-                                     const Reverse& reverse, PolicyBuilder& policy, ImageWriter& writer) {
+Result<ServiceTables> write_services(const config::Config& config, const Environment& environment,
+                                     const Identities& ids, const Reverse& reverse, PolicyBuilder& policy,
+                                     ImageWriter& writer) {
     std::vector<image_service> records(ids.services.bound());
-    Writer parts(ids, writer);
+    Writer parts(ids, environment, writer);
     for (size_t i = 0; i < config.services.size(); ++i) {
         const config::Service& service = config.services[i];
         Result<image_service> record = service_record(service, reverse.ambiguous.contains(i));

@@ -6,6 +6,7 @@
 #include <map>
 #include <vector>
 
+#include "control/compile/environment.h"
 #include "control/compile/identities.h"
 #include "control/compile/image_writer.h"
 #include "control/compile/maglev.h"
@@ -23,7 +24,8 @@ struct ServiceTables {
 
 // Backends lie in order of address and port, so that services with equal ones share a ring. Fails for what
 // the packet path does not have.
-Result<ServiceTables> write_services(const config::Config& config, const Identities& ids,
-                                     const Reverse& reverse, PolicyBuilder& policy, ImageWriter& writer);
+Result<ServiceTables> write_services(const config::Config& config, const Environment& environment,
+                                     const Identities& ids, const Reverse& reverse, PolicyBuilder& policy,
+                                     ImageWriter& writer);
 
 }  // namespace sluice::compile

@@ -82,7 +82,6 @@ const std::vector<Limitation>& limitations() {
         {"services[].mode", {"nat", "fullnat", "dsr_l2", "dsr_ipip", "dsr_gue", "proxy"}},
         {"services[].tier", {"auto", "xdp", "af_xdp", "dpdk", "epoll"}},
         {"services[].syn_cookies", {"off"}},
-        {"services[].health_check", {}},
         {"services[].limits", {}, "proxy"},
         {"services[].proxy.transparent", {"false"}},
         {"tunnels[].type", {"ipip", "gue"}},

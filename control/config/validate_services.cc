@@ -86,6 +86,10 @@ void check_combinations(const Service& service, Checker& check) {
     if (service.health_check->type != HealthType::http && check.given(health, "path")) {
         check.wrong(health, "path", "no path but with type http");
     }
+    for (const Backend& backend : service.backends) {
+        if (service.ports.any && !backend.port)
+            check.wrong(backend.where, "port", "a port that can be probed, as the service has any");
+    }
 }
 
 struct Claim {

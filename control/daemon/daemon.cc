@@ -67,6 +67,7 @@ Status Daemon::begin() {
     Result<NodeLock> lock = NodeLock::take(config_.control.socket + ".lock");
     if (!lock) return lock.error();
     lock_ = std::move(*lock);
+    backend_states_ = std::make_unique<BackendStates>(*loop_, [this] { backend_states_changed(); });
     const auto on_signal = [this](int signal) {
         if (signal != SIGHUP) return drain();
         if (Status status = reload_now(); !status)
@@ -111,6 +112,7 @@ Status Daemon::open_tiers() {
     }
     if (Status status = adopt_numbers(); !status) return status;
     adopt_names();
+    adopt_backend_states();
     Result<Candidate> candidate = prepare(config_);
     if (!candidate) return candidate.error();
     return apply(std::move(*candidate));
@@ -248,6 +250,7 @@ Daemon::~Daemon() {
     watch_.reset();
     trace_reader_.reset();
     sweeper_.reset();
+    backend_states_.reset();
     proxy_.stop();
     tiers_.reset();
     mirror_.reset();

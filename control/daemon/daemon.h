@@ -15,6 +15,7 @@
 #include "control/api/server.h"
 #include "control/config/config.h"
 #include "control/config/flags.h"
+#include "control/daemon/backend_states.h"
 #include "control/daemon/config_watch.h"
 #include "control/daemon/confinement.h"
 #include "control/daemon/counter_book.h"
@@ -59,6 +60,7 @@ public:
     Status set_trace(u32 every) override;
     Result<std::vector<api::TraceReport>> trace() override;
     Status set_log_level(const std::string& level) override;
+    Status set_drained(const std::string& service, const std::string& backend, bool drained) override;
 
 private:
     explicit Daemon(DaemonOptions options) : options_(std::move(options)), proxy_(options_.flags.ebpf) {}
@@ -92,6 +94,12 @@ private:
     void watch_files();
     void follow_files();
     void take_names(const compile::Snapshot& snapshot);
+    compile::Environment environment_of(const config::Config& config,
+                                        const std::vector<PortSetting>& ports) const;
+    void adopt_backend_states();
+    void follow_backend_states();
+    void backend_states_changed();
+    Status republish();
     std::vector<PortSetting> current_ports(const config::Config& config, const Plans& plans,
                                            const PortNumbers& numbers) const;
     void kernel_changed(const netlink::KernelView& before, const netlink::KernelView& now);
@@ -117,6 +125,8 @@ private:
     std::unique_ptr<netlink::KernelMirror> mirror_;
     std::unique_ptr<Tiers> tiers_;
     ProxyTier proxy_;
+    std::unique_ptr<BackendStates> backend_states_;
+    bool republish_is_due_ = false;
     std::unique_ptr<FlowSweeper> sweeper_;
     std::unique_ptr<TraceReader> trace_reader_;
     TraceLog trace_log_;

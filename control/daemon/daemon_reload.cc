@@ -32,9 +32,8 @@ Result<Daemon::Candidate> Daemon::prepare(config::Config config) const {
     candidate.numbers = numbers_;
     if (Status status = candidate.numbers.assign(names); !status) return status.error();
     candidate.ports = current_ports(config, candidate.plans, candidate.numbers);
-    Result<compile::Snapshot> snapshot =
-        compile::compile(config, compile_environment(candidate.ports, generation_ + 1),
-                         naming_ ? &naming_->identities : nullptr);
+    Result<compile::Snapshot> snapshot = compile::compile(config, environment_of(config, candidate.ports),
+                                                          naming_ ? &naming_->identities : nullptr);
     if (!snapshot) return snapshot.error();
     candidate.snapshot = std::move(*snapshot);
     candidate.config = std::move(config);
@@ -57,6 +56,7 @@ Status Daemon::apply(Candidate candidate) {
     built_ = candidate.snapshot.statistics;
     config_report_.loaded_at = static_cast<double>(wall_ns()) / 1e9;
     follow_files();
+    follow_backend_states();
     return tiers_->bring_up(config_, plans_, ports_);
 }
 
@@ -164,22 +164,26 @@ Status Daemon::reload_now() {
     return status;
 }
 
+// The same configuration once more, for what has changed around it.
+Status Daemon::republish() {
+    Result<compile::Snapshot> snapshot =
+        compile::compile(config_, environment_of(config_, ports_), &naming_->identities);
+    if (!snapshot) return snapshot.error();
+    if (Status status = proxy_.apply(config_, *snapshot); !status) return status;
+    if (Status status = tiers_->publish(*snapshot); !status) return status;
+    generation_ = snapshot->generation;
+    take_names(*snapshot);
+    follow_backend_states();
+    return {};
+}
+
 void Daemon::kernel_changed(const netlink::KernelView& before, const netlink::KernelView& now) {
     if (!tiers_ || !tiers_->is_open() || !naming_) return;
     std::vector<PortSetting> ports = current_ports(config_, plans_, numbers_);
     const bool recompile = !same_addresses(ports, ports_);
     ports_ = std::move(ports);
     Status status = tiers_->set_ports(ports_);
-    if (status && recompile) {
-        Result<compile::Snapshot> snapshot =
-            compile::compile(config_, compile_environment(ports_, generation_ + 1), &naming_->identities);
-        status = snapshot ? proxy_.apply(config_, *snapshot) : Status{snapshot.error()};
-        if (status) status = tiers_->publish(*snapshot);
-        if (status) {
-            generation_ = snapshot->generation;
-            take_names(*snapshot);
-        }
-    }
+    if (status && recompile) status = republish();
     if (status) status = tiers_->bring_up(config_, plans_, ports_);
     if (!status) spdlog::error("{}", status.error().message);
     // Last, so that who asks anew gets answers by the ports as they are now.

@@ -110,7 +110,8 @@ void Daemon::report_services(api::Report& report) const {
             const compile::BackendKey key = compile::key_of(service, backend);
             const u32 id = naming_->identities.backends.at(key);
             out.backends.push_back(
-                {key.text(), word(backend.state), backend.weight, backend_book_.of(id, backends)});
+                {key.text(), word(backend.state), backend.weight, backend_book_.of(id, backends), "", false});
+            backend_states_->describe(key, backend.state, out.backends.back());
         }
         report.services.push_back(std::move(out));
     }

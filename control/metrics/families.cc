@@ -297,6 +297,7 @@ Families families(const Report& report) {
     tiers(report, out);
     flow_table(report, out);
     services(report, out);
+    health_families(report, out);
     sockets(report, out);
     add_dpdk(report, out);
     workers(report, out);

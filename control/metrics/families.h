@@ -17,6 +17,9 @@ std::vector<prometheus::MetricFamily> families(const api::Report& report);
 // Of the epoll tier.
 void proxy_families(const api::ProxyReport& proxy, std::vector<prometheus::MetricFamily>& out);
 
+// Of backends that are probed or drained.
+void health_families(const api::Report& report, std::vector<prometheus::MetricFamily>& out);
+
 // Of this process, out of /proc: memory, processor time, descriptors, start.
 std::vector<prometheus::MetricFamily> process_families();
 

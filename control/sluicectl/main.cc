@@ -28,7 +28,7 @@ struct Options {
     std::string file;
     u32 limit = 100;
     u64 cursor = 0;
-    std::string service, protocol, address;
+    std::string service, protocol, address, backend;
     std::string every;
     ProbeOptions probe;
 };
@@ -59,6 +59,13 @@ int command(const Options& options, const std::string& method, const std::string
     if (!answer) return complain(answer.error(), failed);
     fmt::print("{}", options.json ? answer->dump(2) + "\n" : success);
     return done;
+}
+
+int drain_backend(const Options& options, bool drained) {
+    const Json body = {{"service", options.service}, {"backend", options.backend}};
+    return command(options, "POST", drained ? "/v1/drain" : "/v1/undrain", body.dump(),
+                   fmt::format("{} of {} is {}\n", options.backend, options.service,
+                               drained ? "draining" : "not drained"));
 }
 
 int trace(const Options& options) {
@@ -149,6 +156,14 @@ int run(int argc, char** argv) {
     flows->add_option("--address", options.address, "only with this address at either end or as the backend");
     add(app, "reload", "read the configuration again",
         [&] { return command(options, "POST", "/v1/reload", "", "reloaded\n"); });
+    for (const bool drained : {true, false}) {
+        CLI::App* drain = add(app, drained ? "drain" : "undrain",
+                              drained ? "a backend gets no new flows; those it has may finish"
+                                      : "a drained backend gets new flows again",
+                              [&options, drained] { return drain_backend(options, drained); });
+        drain->add_option("SERVICE", options.service)->required();
+        drain->add_option("BACKEND", options.backend, "as `services` names it")->required();
+    }
     CLI::App* trace_command =
         add(app, "trace", "sampled packets and their verdicts", [&] { return trace(options); });
     trace_command->add_option("--every", options.every, "sample one packet in N, or off")

@@ -186,6 +186,28 @@ std::string status_text(const Json& status) {
 
 namespace {
 
+// What there is to say of a backend that is probed or drained, beside its state.
+std::string backend_notes(const Json& service) {
+    std::string out;
+    for (const Json& backend : service.at("backends")) {
+        const Json& health = backend.at("health");
+        std::string note = backend.at("drained").get<bool>() ? ", drained by command" : "";
+        if (!health.is_null()) {
+            const bool up = health.at("up").get<bool>();
+            note +=
+                fmt::format(", {} for {}", up ? "up" : "down", short_duration(number_of(health, "since")));
+            if (!health.at("probed").get<bool>()) note += ", not probed yet";
+            if (health.at("failures").get<unsigned>() != 0)
+                note += behind(": ", text_of(health, "last_error"));
+            if (health.at("damped").get<bool>()) note += ", held down for its flapping";
+        }
+        if (!note.empty())
+            out +=
+                wrapped(fmt::format("{} {}{}", text_of(backend, "name"), text_of(backend, "state"), note), 2);
+    }
+    return out;
+}
+
 // A proxied service: what its connections moved, not its packets.
 std::string proxy_text(const Json& proxy) {
     std::string out = fmt::format("  opened {}, open {}, retries {}\n", count_of(proxy, "opened"),
@@ -211,7 +233,7 @@ std::string services_text(const Json& services) {
                         text_of(service, "mode"), text_of(service, "tier")),
             0);
         if (service.contains("proxy")) {
-            out += proxy_text(service.at("proxy"));
+            out += proxy_text(service.at("proxy")) + backend_notes(service);
             continue;
         }
         Table table({{"backend"},
@@ -230,7 +252,7 @@ std::string services_text(const Json& services) {
                        count_of(backend, "flows_created"), count_of(to, "packets"), count_of(to, "bytes"),
                        count_of(from, "packets"), count_of(from, "bytes")});
         }
-        out += table.empty() ? "  no backends\n" : table.text(2);
+        out += table.empty() ? "  no backends\n" : table.text(2) + backend_notes(service);
     }
     return out.empty() ? "no services\n" : out;
 }

@@ -82,7 +82,9 @@ SHARED u32 claim_by_destination(struct pipeline* s) {
         service = image_service_of(&s->tables, destination->ports, destination->port_count, c->h.protocol,
                                    c->h.destination_port);
     if (service) return claim_for_service(s, service);
-    if ((c->flags & (CONTEXT_TRANSLATED | CONTEXT_KNOWN)) == CONTEXT_TRANSLATED) {
+    // A backend answers the node itself, a health check for instance: no client's packet.
+    bool own = flags & (u32)DESTINATION_OWN;
+    if (!own && (c->flags & (CONTEXT_TRANSLATED | CONTEXT_KNOWN)) == CONTEXT_TRANSLATED) {
         u32 word = claim_stateless_reply(s);
         if (word != VERDICT_PASS) return word;
     }

@@ -24,6 +24,12 @@
 
 #include "dataplane/pipeline/settled.h"
 
+// What one stage answers, through the hands of whoever wants to be told: who explains a packet defines this
+// before the header is included (control/explain); elsewhere it is nothing but the call.
+#ifndef PIPELINE_STAGE
+#define PIPELINE_STAGE(pipeline, name, call) (call)
+#endif
+
 SHARED_BEGIN
 
 // Sets what every packet starts with. IFINDEX: the device it came from. FLAGS: CONTEXT_DECAPSULATED or 0.
@@ -50,44 +56,45 @@ SHARED void pipeline_begin(struct pipeline* s, u32 ifindex, u32 flags) {
 // From the frame to what its flow is looked up by.
 SHARED u32 pipeline_parse(struct pipeline* s) {
     struct headers* h = &s->context->h;
-    u32 word = parse_link(&s->packet, h);
+    u32 word = PIPELINE_STAGE(s, "parse", parse_link(&s->packet, h));
     COMPILER_BARRIER();  // what one step knows reaches the next through memory, where the verifier forgets
                          // the paths to it
-    if (!word) word = stage_receive(s);
-    if (!word) word = parse_network(&s->packet, h);
+    if (!word) word = PIPELINE_STAGE(s, "receive", stage_receive(s));
+    packet_reload(&s->packet);
+    if (!word) word = PIPELINE_STAGE(s, "parse", parse_network(&s->packet, h));
     COMPILER_BARRIER();
-    if (!word) word = parse_transport(&s->packet, h);
+    if (!word) word = PIPELINE_STAGE(s, "parse", parse_transport(&s->packet, h));
     COMPILER_BARRIER();
-    if (!word) word = stage_interest(s);
+    if (!word) word = PIPELINE_STAGE(s, "interest", stage_interest(s));
     packet_reload(&s->packet);
     return word;
 }
 
 // For packets without an entry, and those whose entry must be confirmed.
 SHARED u32 pipeline_decide(struct pipeline* s) {
-    u32 word = stage_claim_apart(s);
-    if (!word) word = stage_options(s);
-    if (!word) word = stage_policy_apart(s);
+    u32 word = PIPELINE_STAGE(s, "claim", stage_claim_apart(s));
+    if (!word) word = PIPELINE_STAGE(s, "options", stage_options(s));
+    if (!word) word = PIPELINE_STAGE(s, "policy", stage_policy_apart(s));
     return word;
 }
 
 SHARED u32 pipeline_admit(struct pipeline* s) {
-    u32 word = stage_echo_apart(s);
-    if (!word && !(s->context->flags & CONTEXT_KNOWN)) word = stage_backend(s);
-    if (!word) word = stage_admit_apart(s);
+    u32 word = PIPELINE_STAGE(s, "echo", stage_echo_apart(s));
+    if (!word && !(s->context->flags & CONTEXT_KNOWN)) word = PIPELINE_STAGE(s, "backend", stage_backend(s));
+    if (!word) word = PIPELINE_STAGE(s, "admit", stage_admit_apart(s));
     return word;
 }
 
 SHARED u32 pipeline_rest(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     bool settled = (c->flags & (CONTEXT_KNOWN | CONTEXT_REVALIDATE)) == CONTEXT_KNOWN;
-    u32 word = settled ? stage_options(s) : pipeline_decide(s);
-    if (!word) word = stage_meter(s);
+    u32 word = settled ? PIPELINE_STAGE(s, "options", stage_options(s)) : pipeline_decide(s);
+    if (!word) word = PIPELINE_STAGE(s, "meter", stage_meter(s));
     if (UNLIKELY(!word && !settled)) word = pipeline_admit(s);
     if (!word && !s->ref.flow) word = drop(REASON_FLOW_TABLE_FULL);
-    if (!word) word = stage_route(s);
-    if (!word) word = stage_rewrite(s);
-    if (!word) word = stage_track(s);
+    if (!word) word = PIPELINE_STAGE(s, "route", stage_route(s));
+    if (!word) word = PIPELINE_STAGE(s, "rewrite", stage_rewrite(s));
+    if (!word) word = PIPELINE_STAGE(s, "track", stage_track(s));
     if (!word && UNLIKELY(!flow_unchanged(&s->ref))) word = drop(REASON_FLOW_REPLACED);
     return word ? word : (u32)VERDICT_FORWARD;
 }
@@ -96,14 +103,14 @@ SHARED u32 pipeline_rest(struct pipeline* s) {
 // looks flows up.
 SHARED u32 pipeline_first(struct pipeline* s) {
     u32 word = pipeline_parse(s);
-    if (!word) word = stage_tunnel(s);
-    if (!word) word = stage_fragment(s);
+    if (!word) word = PIPELINE_STAGE(s, "tunnel", stage_tunnel(s));
+    if (!word) word = PIPELINE_STAGE(s, "fragment", stage_fragment(s));
     if (!word) query_begin(s);
     return word;
 }
 
 SHARED u32 pipeline_second(struct pipeline* s) {
-    u32 word = stage_flow(s);
+    u32 word = PIPELINE_STAGE(s, "flow", stage_flow(s));
     if (!word) word = pipeline_rest(s);
     return word;
 }

@@ -52,46 +52,49 @@ SHARED void policy_rows_of(struct pipeline* s, const struct image_policy* policy
     if (!c->policy_row_count) c->policy_row_count = 1;
 }
 
-// AND over all rows of their word INDEX (summary words first).
+// Word INDEX (summary words first) of the row that the context has as number NUMBER.
+SHARED u64 policy_row_word(const struct pipeline* s, u32 number, u32 index) {
+    const struct image_line* line = image_line_at(&s->tables, s->context->policy_rows[number] + index / 8);
+    if (!line) return 0;
+    OPAQUE(index);  // or the mask goes, and kernels before 6.8 have lost the bound of what was spilled
+    return line->word[index & 7];
+}
+
+// AND over all rows, of which there is one at least, of their word INDEX.
 SHARED u64 policy_and(const struct pipeline* s, u32 index) {
-    const struct pipeline_context* c = s->context;
-    u64 all = ~0ULL;
-    for (u32 i = 0; i < POLICY_DIMENSIONS; i++) {
-        if (i >= *(const volatile u32*)&c->policy_row_count) break;
-        const struct image_line* line = image_line_at(&s->tables, c->policy_rows[i] + index / 8);
-        if (!line) return 0;
-        u32 word = index;
-        OPAQUE(word);  // or the mask goes, and kernels before 6.8 have lost the bound of what was spilled
-        all &= line->word[word & 7];
+    index = (u32)forget(&s->tables, index);
+    u64 all = policy_row_word(s, 0, index);
+    for (u32 i = 1; i < POLICY_DIMENSIONS; i++) {
+        if (i >= *(const volatile u32*)&s->context->policy_row_count) break;
+        all &= policy_row_word(s, i, index);
     }
     return all;
 }
 
-// Bits of rules that may exist in word INDEX of COUNT rules: the row of all ones has more.
-SHARED u64 policy_valid(u32 index, u32 count) {
-    u32 first = index * 64;
-    if (first >= count) return 0;
-    return count - first >= 64 ? ~0ULL : (1ULL << (count - first)) - 1;
+// Position + 1 of the first rule that matches among those of summary word c->policy_group; 0: none does.
+SHARED u32 policy_match_group(struct pipeline* s) {
+    u32 first = s->context->policy_group * 64;
+    u64 candidates = policy_and(s, s->context->policy_group);
+    for (u32 step = 0; step < 64; step++) {
+        if (!candidates) return 0;
+        u32 word = first + lowest_bit(candidates);
+        u64 bits = policy_and(s, POLICY_SUMMARY_WORDS + word);
+        if (bits) return word * 64 + lowest_bit(bits) + 1;
+        candidates = forget(&s->tables, candidates & (candidates - 1));
+    }
+    return 0;
 }
 
+STAGE_APART(policy_match_group)
+
 // Position + 1 of the first rule that matches; 0: none does.
-SHARED u32 policy_match(const struct pipeline* s, const struct image_policy* policy) {
-    u32 count = policy->rule_count;
+SHARED u32 policy_match(struct pipeline* s, const struct image_policy* policy) {
     u32 words = policy->words;
-    u32 group = 0;
-    u64 candidates = policy_and(s, 0);
-    for (u32 step = 0; step < (u32)POLICY_MAX_WORDS + (u32)POLICY_SUMMARY_WORDS; step++) {
-        if (!candidates) {
-            group = forget(&s->tables, group + 1);
-            if (group >= POLICY_SUMMARY_WORDS || group * 64 >= words) return 0;
-            candidates = policy_and(s, group);
-            continue;
-        }
-        u32 word = group * 64 + lowest_bit(candidates);
-        if (word >= words) return 0;
-        u64 bits = policy_and(s, POLICY_SUMMARY_WORDS + word) & policy_valid(word, count);
-        if (bits) return word * 64 + lowest_bit(bits) + 1;
-        candidates &= candidates - 1;
+    for (u32 group = 0; group < POLICY_SUMMARY_WORDS; group++) {
+        if (group * 64 >= words) return 0;
+        s->context->policy_group = group;
+        u32 rule = policy_match_group_apart(s);
+        if (rule) return rule;
     }
     return 0;
 }

@@ -81,14 +81,17 @@ SHARED bool is_tunnel_packet(const struct headers* h) {
     return h->protocol == PROTOCOL_IPIP || h->protocol == PROTOCOL_IPV6 || h->protocol == PROTOCOL_UDP;
 }
 
-// Packets to a tunnel endpoint of ours are unwrapped by the engine, which then runs the pipeline on the inner
-// packet.
-SHARED u32 stage_tunnel(struct pipeline* s) {
-    struct pipeline_context* c = s->context;
-    if (LIKELY(!is_tunnel_packet(&c->h))) return 0;
+// Whether there are tunnel endpoints, and this could be a packet to one.
+SHARED bool may_be_tunnelled(const struct pipeline* s) {
+    const struct headers* h = &s->context->h;
+    if (LIKELY(!is_tunnel_packet(h))) return false;
     const struct image_header* header = image_header_of(&s->tables);
-    if (!header || !(header->flags & IMAGE_TUNNELS)) return 0;
-    if (c->h.flags & (HEADER_FIRST_FRAGMENT | HEADER_LATER_FRAGMENT)) return 0;
+    if (!header || !(header->flags & IMAGE_TUNNELS)) return false;
+    return !(h->flags & (HEADER_FIRST_FRAGMENT | HEADER_LATER_FRAGMENT));
+}
+
+SHARED u32 tunnel_endpoint(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
     const struct image_destination* destination = destination_of(s, &c->h.destination);
     if (!destination || !destination->tunnel) return 0;
     bool udp = c->h.protocol == PROTOCOL_UDP;
@@ -96,6 +99,14 @@ SHARED u32 stage_tunnel(struct pipeline* s) {
     if (udp && c->h.destination_port != GUE_PORT) return VERDICT_PASS;
     if (c->flags & CONTEXT_DECAPSULATED) return drop(REASON_TUNNEL_NESTED);
     return punt(PUNT_TUNNEL);
+}
+
+STAGE_APART(tunnel_endpoint)
+
+// Packets to a tunnel endpoint of ours are unwrapped by the engine, which then runs the pipeline on the inner
+// packet.
+SHARED u32 stage_tunnel(struct pipeline* s) {
+    return LIKELY(!may_be_tunnelled(s)) ? 0 : tunnel_endpoint_apart(s);
 }
 
 // Fragments go where the others of their datagram are known: the engine, which supplies the ports of later

@@ -75,8 +75,9 @@ struct pipeline_context {
     struct flow_place other_place;
     u32 policy_rows[POLICY_DIMENSIONS];  // first lines of the rows that the packet's fields select
     u32 policy_row_count;
-    u32 forgotten;  // see forget() in bpf/maps.h
-    u64 fib[8];     // struct bpf_fib_lookup, off the program's small stack
+    u32 policy_group;  // summary word whose rules are looked at
+    u64 forgotten;     // see forget() in bpf/maps.h
+    u64 fib[8];        // struct bpf_fib_lookup, off the program's small stack
     struct next_hop hop;
     // The chosen backend, of a new flow
     struct address backend_address;

@@ -51,7 +51,7 @@ SHARED_COLD u32 image_lpm_find(const struct tables* t, const struct image_lpm* l
         struct address prefix = address_masked(a, length);
         const struct lpm_entry* entry = image_lpm_probe(t, lpm, &prefix, length);
         if (entry && entry->has_value) best = entry->value;
-        node = forget(t, 2 * node + (entry ? 2 : 1));
+        node = (u32)forget(t, 2 * node + (entry ? 2 : 1));
     }
     return best;
 }

@@ -108,7 +108,7 @@ struct frame {
 };
 
 SHARED void packet_reload(struct packet*) {}
-SHARED u32 forget(const struct tables*, u32 value) { return value; }
+SHARED u64 forget(const struct tables*, u64 value) { return value; }
 
 // Moves the start of the packet by DELTA bytes (negative: prepends). False when there is no room.
 SHARED bool packet_resize(struct packet* p, int delta) {

@@ -48,8 +48,11 @@ api::Report sample() {
     counters.drops[REASON_NO_ROUTE] = 10;
     report.traffic.push_back({"eth0", "xdp", counters});
     api::ServiceReport web{"web", "192.0.2.10", "tcp", "80,443", "nat", "auto", {}};
-    web.backends.push_back(
-        {"[2001:db8:1234:5678:9abc:def0:1234:5678]:8080", "active", 10, {{5, 500}, {4, 4'000'000'000}, 2}});
+    web.backends.push_back({"[2001:db8:1234:5678:9abc:def0:1234:5678]:8080",
+                            "active",
+                            10,
+                            {{5, 500}, {4, 4'000'000'000}, 2},
+                            "active"});
     report.services.push_back(web);
     report.rules.push_back(
         {"a-rule-with-a-rather-long-name-that-somebody-gave-it-for-good-reasons", "allow", {3, 300}});
@@ -90,6 +93,12 @@ public:
         return {};
     }
 
+    Status set_drained(const std::string& service, const std::string& backend, bool drained) override {
+        drain = fmt::format("{} {} {}", service, backend, drained);
+        return backend == "none" ? Status(make_error("backend \"none\": expected another")) : Status{};
+    }
+
+    std::string drain;
     api::FlowRequest asked;
     u32 trace_every = 0;
 };
@@ -119,6 +128,19 @@ TEST_F(ControlApi, AnswersStatus) {
     ASSERT_TRUE(status) << status.error().message;
     EXPECT_EQ((*status)["config"]["generation"], 7);
     EXPECT_EQ((*status)["interfaces"][0]["traffic"]["xdp"]["drops"]["no_route"], 10);
+}
+
+TEST_F(ControlApi, DrainsAndUndrains) {
+    const std::string body = R"({"service": "web", "backend": "10.0.0.1:80"})";
+    EXPECT_TRUE(client_.ask("POST", "/v1/drain", body));
+    EXPECT_EQ(provider_.drain, "web 10.0.0.1:80 true");
+    EXPECT_TRUE(client_.ask("POST", "/v1/undrain", body));
+    EXPECT_EQ(provider_.drain, "web 10.0.0.1:80 false");
+    const auto refused = client_.ask("POST", "/v1/drain", R"({"service": "web", "backend": "none"})");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, "backend \"none\": expected another");
+    EXPECT_FALSE(client_.ask("POST", "/v1/drain", R"({"service": 7, "backend": "x"})"));
+    EXPECT_FALSE(client_.ask("POST", "/v1/drain", "{}"));
 }
 
 TEST_F(ControlApi, PassesOnFlowFiltersAndRefusesWrongOnes) {
