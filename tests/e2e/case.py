@@ -44,7 +44,9 @@ class LabCase(unittest.TestCase):
 
     def _check_calls(self, daemon):
         """Whatever a case is about, the daemon's own filter must not have been in its way."""
-        refused = [line for line in text_of(daemon.process).splitlines() if "system call refused" in line] if daemon.process else []
+        if daemon.process is None or not daemon.process.log.exists():  # the case closed its lab itself
+            return
+        refused = [line for line in text_of(daemon.process).splitlines() if "system call refused" in line]
         self.assertEqual(refused, [], "calls that are not on the daemon's list")
 
     def _show_log(self, daemon):
