@@ -19,7 +19,7 @@ FROM ${BASE}
 # DPDK's drivers are plug-ins: librte-meta-net and -bus bring what the daemon does not link.
 RUN apt-get update && \
     apt-get install -y --no-install-recommends libspdlog1.10 libfmt9 libyaml-cpp0.7 libcpp-httplib0.11 \
-        libprometheus-cpp-core1.0 libnl-3-200 libnl-route-3-200 libbpf1 libxdp1 libelf1 libnuma1 libcap2 libseccomp2 \
+        libprometheus-cpp-core1.0 libnl-3-200 libnl-route-3-200 libnl-genl-3-200 libbpf1 libxdp1 libelf1 libnuma1 libcap2 libseccomp2 \
         libpcap0.8 libncursesw6 librte-ethdev23 librte-meta-net librte-meta-bus librte-meta-mempool bpftool iproute2 ethtool && \
     rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/ /

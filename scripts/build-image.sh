@@ -36,7 +36,10 @@ if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
     debootstrap --variant=minbase bookworm "$work/base" "$mirror" >"$work/debootstrap.log" 2>&1 ||
         { tail -n 20 "$work/debootstrap.log" >&2; echo "build-image: debootstrap failed" >&2; exit 1; }
     # Where this machine has its packages from; nothing else of its apt's
-    [[ ! -e /etc/apt/sources.list.d/debian.sources ]] || cp /etc/apt/sources.list.d/debian.sources "$work/base/etc/apt/sources.list.d/"
+    if [[ -e /etc/apt/sources.list.d/debian.sources ]]; then
+        cp /etc/apt/sources.list.d/debian.sources "$work/base/etc/apt/sources.list.d/"
+        rm -f "$work/base/etc/apt/sources.list"
+    fi
     container=$(buildah from scratch)
     buildah add -q "$container" "$work/base" / >/dev/null
     buildah commit -q --rm "$container" "$base" >/dev/null

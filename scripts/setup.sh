@@ -6,12 +6,13 @@
 set -euo pipefail
 
 build_tools=(git g++ meson ninja-build ccache pkg-config python3 clang-14 llvm bpftool)
-libraries=(libbpf-dev libxdp-dev libelf-dev zlib1g-dev libnuma-dev libcap-dev libpcap-dev liburcu-dev
-    libnl-3-dev libnl-route-3-dev libnftables-dev libspdlog-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev
+libraries=(libbpf-dev libxdp-dev libelf-dev zlib1g-dev libnuma-dev libcap-dev libseccomp-dev libpcap-dev liburcu-dev
+    libnl-3-dev libnl-route-3-dev libnl-genl-3-dev libnftables-dev libspdlog-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev
+    libcli11-dev
     libncurses-dev libcpp-httplib-dev libldns-dev libcurl4-openssl-dev libhttp-parser-dev prometheus-cpp-dev libdpdk-dev dpdk
     dpdk-dev libgtest-dev libbenchmark-dev libabsl-dev)
 checkers=(clang-format clang-tidy shellcheck)
-test_programs=(tshark tcpdump python3-scapy python3-yaml nginx-light libnginx-mod-stream haproxy dnsmasq-base bind9-dnsutils iperf3
+test_programs=(tshark tcpdump python3-scapy python3-yaml python3-jsonschema nginx-light libnginx-mod-stream haproxy dnsmasq-base bind9-dnsutils iperf3
     prometheus iproute2 iputils-ping ethtool nftables curl jq procps)
 services=(nginx haproxy prometheus prometheus-node-exporter)
 

@@ -128,7 +128,36 @@ std::optional<double> parse_rate(std::string_view text) {
     return static_cast<double>(*count * *factor) / static_cast<double>(*period);
 }
 
-Codec<bool> boolean() { return one_of<bool>({{"true", true}, {"false", false}}); }
+namespace shape {
+
+std::string words(const std::vector<std::string>& words) {
+    return fmt::format(R"({{"enum": ["{}"]}})", fmt::join(words, R"(", ")"));
+}
+
+std::string integer(uint64_t lowest, uint64_t highest) {
+    return fmt::format(R"({{"type": "integer", "minimum": {}, "maximum": {}}})", lowest, highest);
+}
+
+std::string automatic(const std::string& inner) {
+    return fmt::format(R"({{"anyOf": [{{"const": "auto"}}, {}]}})", inner);
+}
+
+std::string list(const std::string& inner, bool may_be_empty) {
+    return fmt::format(R"({{"type": "array", "items": {}{}}})", inner,
+                       may_be_empty ? "" : R"(, "minItems": 1)");
+}
+
+std::string named(const std::string& inner) {
+    return fmt::format(R"({{"type": "object", "additionalProperties": {}}})", inner);
+}
+
+}  // namespace shape
+
+Codec<bool> boolean() {
+    Codec<bool> codec = one_of<bool>({{"true", true}, {"false", false}});
+    codec.shape = shape::boolean;
+    return codec;
+}
 
 Codec<Duration> duration(std::string_view lowest, std::string_view highest) {
     const Duration lo = *parse_duration(lowest);

@@ -21,6 +21,19 @@ namespace sluice::config {
 
 struct Section;
 
+// JSON schemas, as text. `section` stands for the schema of the codec's nested section.
+namespace shape {
+inline constexpr const char* section = R"("$section")";
+// YAML makes 80 a number where the reader takes the text "80".
+inline constexpr const char* text = R"({"type": ["string", "number"]})";
+inline constexpr const char* boolean = R"({"type": "boolean"})";
+std::string words(const std::vector<std::string>& words);
+std::string integer(uint64_t lowest, uint64_t highest);
+std::string automatic(const std::string& inner);
+std::string list(const std::string& inner, bool may_be_empty);
+std::string named(const std::string& inner);
+}  // namespace shape
+
 // What one reading of a document shares: where problems go.
 class Reader {
 public:
@@ -50,6 +63,7 @@ struct Codec {
     Read read;                        // leaves `out` alone, or partly filled, where it reports a problem
     const Section* nested = nullptr;  // the mapping inside, for the reference
     std::string around = "";          // "[]" for a list of mappings, ".NAME" for a mapping of mappings
+    std::string shape = shape::text;  // of the value
 };
 
 template <typename T>
@@ -66,7 +80,7 @@ Codec<T> scalar(std::string expected, Parse<T> parse, std::vector<std::string> w
         }
         reader.wrong_value(node, path, expected, words);
     };
-    return {std::move(expected), std::move(words), std::move(read)};
+    return {std::move(expected), std::move(words), std::move(read), nullptr, "", shape::text};
 }
 
 // A word out of a fixed few.
@@ -85,7 +99,10 @@ Codec<T> one_of(std::vector<std::pair<std::string, T>> choices) {
         }
         return std::nullopt;
     };
-    return scalar<T>(std::move(expected), std::move(parse), std::move(words));
+    std::string shape = shape::words(words);
+    Codec<T> codec = scalar<T>(std::move(expected), std::move(parse), std::move(words));
+    codec.shape = std::move(shape);
+    return codec;
 }
 
 template <std::unsigned_integral T>
@@ -95,9 +112,11 @@ Codec<T> integer(uint64_t lowest, uint64_t highest) {
         if (!value || *value < lowest) return std::nullopt;
         return static_cast<T>(*value);
     };
-    return scalar<T>(lowest == highest ? fmt::format("{}", lowest)
-                                       : fmt::format("a number from {} to {}", lowest, highest),
-                     std::move(parse));
+    Codec<T> codec = scalar<T>(lowest == highest ? fmt::format("{}", lowest)
+                                                 : fmt::format("a number from {} to {}", lowest, highest),
+                               std::move(parse));
+    codec.shape = shape::integer(lowest, highest);
+    return codec;
 }
 
 Codec<bool> boolean();
@@ -128,8 +147,9 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 // "auto", which leaves the optional empty, or what the inner codec takes.
 template <typename T>
 Codec<std::optional<T>> automatic(Codec<T> inner) {
-    Codec<std::optional<T>> codec{"auto or " + inner.expected, inner.words, nullptr, inner.nested,
-                                  inner.around};
+    Codec<std::optional<T>> codec{
+        "auto or " + inner.expected,  inner.words, nullptr, inner.nested, inner.around,
+        shape::automatic(inner.shape)};
     codec.words.push_back("auto");
     // The message has to offer both; only a list reports its own entries.
     codec.read = [inner, expected = codec.expected, words = codec.words](
@@ -156,7 +176,7 @@ Codec<std::optional<T>> optional(Codec<T> inner) {
     auto read = [inner](Reader& reader, const Node& node, const std::string& path, std::optional<T>& out) {
         inner.read(reader, node, path, out.emplace());
     };
-    return {inner.expected, inner.words, std::move(read), inner.nested, inner.around};
+    return {inner.expected, inner.words, std::move(read), inner.nested, inner.around, inner.shape};
 }
 
 enum class Empty : uint8_t { allowed, refused };
@@ -177,7 +197,9 @@ Codec<std::vector<T>> list(Codec<T> inner, Empty empty = Empty::allowed) {
             inner.read(reader, item, inside, out.emplace_back());
         }
     };
-    return {expected, inner.words, std::move(read), inner.nested, inner.nested == nullptr ? "" : "[]"};
+    const char* const around = inner.nested == nullptr ? "" : "[]";
+    return {expected,     inner.words, std::move(read),
+            inner.nested, around,      shape::list(inner.shape, empty == Empty::allowed)};
 }
 
 }  // namespace sluice::config

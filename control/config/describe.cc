@@ -15,7 +15,8 @@ constexpr std::string_view introduction = R"(# Configuration
 One YAML file. Keys that are not listed here, keys given twice, values of a wrong kind and values that contradict each
 other are errors, which name file, line, column, key, value and what was expected; a file with an error changes nothing.
 A key whose feature is not built yet is refused as such (see the end). A file has at most 16 MiB, one document, no
-anchors, aliases or tags.
+anchors, aliases or tags. `sluicectl config check FILE` says what the daemon would say. `sluicectl config schema` prints
+a JSON schema for editors, which `meson install` puts into `share/sluice/config.schema.json`.
 
 Addresses are IPv4 or IPv6; a prefix may be written as an address alone, and bits beyond its length are ignored. Ports
 are a text of numbers and ranges ("80,8000-8100"). Durations carry their unit (ms, s, m, h), rates their time (/s, /m,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A Schema<S> is the table of a section's keys: for each its name, member, kind of value, default and
-// meaning. The reader, the error messages and docs/configuration.md all come from it. Mistakes that no single
-// key shows are validate.h's.
+// meaning. The reader, the error messages, docs/configuration.md and the JSON schema all come from it.
+// Mistakes that no single key shows are validate.h's.
 #pragma once
 
 #include <functional>
@@ -23,6 +23,7 @@ struct Field {
     bool required = false;
     std::string around;               // Codec::around
     const Section* nested = nullptr;  // the mapping inside
+    std::string shape;                // Codec::shape
 
     // Whether the model's default is the one that `fallback` states; for tests.
     std::function<bool()> fallback_holds;
@@ -49,14 +50,9 @@ public:
 
     template <typename T>
     Schema& key(const char* name, T S::*member, Codec<T> codec, const char* fallback, const char* meaning) {
-        Field field{name,
-                    codec.expected,
-                    fallback == nullptr ? "" : fallback,
-                    meaning,
-                    fallback == nullptr,
-                    codec.around,
-                    codec.nested,
-                    nullptr};
+        Field field{name,         codec.expected,      fallback == nullptr ? "" : fallback,
+                    meaning,      fallback == nullptr, codec.around,
+                    codec.nested, codec.shape,         nullptr};
         field.fallback_holds = [member, codec, text = field.fallback] {
             if (text.empty()) return true;
             return holds(member, codec, text);
@@ -121,7 +117,7 @@ Codec<S> mapping(const Schema<S>& schema) {
     auto read = [&schema](Reader& reader, const Node& node, const std::string& path, S& out) {
         schema.read(reader, node, path, out);
     };
-    return {"a mapping", {}, std::move(read), &schema};
+    return {"a mapping", {}, std::move(read), &schema, "", shape::section};
 }
 
 // Mappings by name.
@@ -145,7 +141,8 @@ Codec<std::map<std::string, S>> named(const Schema<S>& schema, Codec<std::string
                 schema.read(reader, node.items[i], join_path(path, key.text), out[accepted]);
         }
     };
-    return {"a mapping of names to mappings", {}, std::move(read), &schema, ".NAME"};
+    const std::string shape = shape::named(shape::section);
+    return {"a mapping of names to mappings", {}, std::move(read), &schema, ".NAME", shape};
 }
 
 // The tables, one function for each section that others contain; schema_*.cc.

@@ -73,7 +73,12 @@ Codec<AddressMatch> address_match() {
             }
         }
     };
-    return {fmt::format("a list of entries that are each {}", entry), {}, std::move(read)};
+    return {fmt::format("a list of entries that are each {}", entry),
+            {},
+            std::move(read),
+            nullptr,
+            "",
+            shape::list(shape::text, false)};
 }
 
 Codec<DefaultAction> allow_or_drop() {

@@ -55,7 +55,17 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonOptions& options) {
     return status.error();
 }
 
+// Files are watched before they are read, so that no change is missed.
+Status Daemon::open_loop() {
+    Result<std::unique_ptr<EventLoop>> loop = EventLoop::create();
+    if (!loop) return loop.error();
+    loop_ = std::move(*loop);
+    if (options_.watch) watch_files();
+    return {};
+}
+
 Status Daemon::begin() {
+    if (Status status = open_loop(); !status) return status;
     Result<config::Config> config = load_configuration(options_.file);
     if (!config) return config.error();
     config_ = std::move(*config);
@@ -85,9 +95,6 @@ Status Daemon::take_node() {
 }
 
 Status Daemon::begin_work() {
-    Result<std::unique_ptr<EventLoop>> loop = EventLoop::create();
-    if (!loop) return loop.error();
-    loop_ = std::move(*loop);
     backend_states_ = std::make_unique<BackendStates>(*loop_, [this] { backend_states_changed(); });
     const auto on_signal = [this](int signal) {
         if (signal != SIGHUP) return drain();
@@ -119,6 +126,7 @@ Status Daemon::open_tiers() {
         plans_.emplace(interface.name, std::move(*plan));
     }
     if (Status status = tiers_->open(config_, plans_); !status) return status;
+    if (Status status = confine(); !status) return status;
     if (tiers_->is_open()) {
         node_state& node = tiers_->node();
         generation_ = node.generation;
@@ -137,6 +145,15 @@ Status Daemon::open_tiers() {
     Result<Candidate> candidate = prepare(config_, moves_);
     if (!candidate) return candidate.error();
     return apply(std::move(*candidate));
+}
+
+// Before the first thread, so that all have it. What comes up from here on does so as after any reload.
+Status Daemon::confine() {
+    if (!options_.confine) {
+        Confinement::leave("--no-confine was given");
+        return {};
+    }
+    return confinement_.take(needs_of(config_, plans_, options_.flags));
 }
 
 // Ports that an earlier daemon numbered keep their numbers: flows remember them.
@@ -179,6 +196,7 @@ Status Daemon::start_timers() {
         return id ? Status{} : Status{id.error()};
     };
     if (Status status = every(neighbor_period, [this] { refresh_neighbors(); }); !status) return status;
+    if (Status status = every(tend_period, [this] { confinement_.log_refusals(); }); !status) return status;
     if (!tiers_->is_open()) return {};
     if (Status status = every(tend_period, [this] { tend(); }); !status) return status;
     if (Status status = every(sweep_period, [this] { sweep(); }); !status) return status;
@@ -221,7 +239,9 @@ Status Daemon::run() {
     Status status = loop_->run();
     while (status && successor_) {
         if (hand_over()) return finish_proxied();
-        status = begin_work();
+        status = open_loop();
+        if (status) follow_files();
+        if (status) status = begin_work();
         if (status) status = loop_->run();
     }
     stopping_ = true;

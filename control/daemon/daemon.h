@@ -16,6 +16,8 @@
 #include "control/config/config.h"
 #include "control/config/flags.h"
 #include "control/daemon/backend_states.h"
+#include "control/daemon/config_watch.h"
+#include "control/daemon/confinement.h"
 #include "control/daemon/counter_book.h"
 #include "control/daemon/diagnostics.h"
 #include "control/daemon/explainer.h"
@@ -36,6 +38,8 @@ struct DaemonOptions {
     std::string file;      // configuration
     bool detach = false;   // on stop, take everything off the node
     bool upgrade = false;  // take the node over from the daemon that runs
+    bool confine = true;   // give up what is not needed once started
+    bool watch = true;     // reload when the file, or one that it names, changes
     config::TierFlags flags;
 };
 
@@ -69,9 +73,11 @@ private:
     explicit Daemon(DaemonOptions options) : options_(std::move(options)), proxy_(options_.flags.ebpf) {}
 
     Status begin();
+    Status open_loop();
     Status take_node();
     Status begin_work();
     Status open_mirror();
+    Status confine();
     Status open_tiers();
     Status start_timers();
     Status serve();
@@ -120,6 +126,8 @@ private:
     Status check_unchangeable(const config::Config& next) const;
     Status reload_now();
     Status set_tier_now(const std::string& interface, const std::string& tier);
+    void watch_files();
+    void follow_files();
     void take_names(const compile::Snapshot& snapshot);
     compile::Environment environment_of(const config::Config& config,
                                         const std::vector<PortSetting>& ports) const;
@@ -176,6 +184,8 @@ private:
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::atomic<bool> stopping_{false};
     std::optional<std::chrono::steady_clock::time_point> drain_until_;  // set once draining
+    Confinement confinement_;
+    std::unique_ptr<ConfigWatch> watch_;  // empty: changes are not noticed
 
     std::unique_ptr<http::Server> metrics_;
     std::unique_ptr<api::Server> api_;

@@ -60,6 +60,7 @@ Status Daemon::apply(Candidate candidate) {
     take_names(candidate.snapshot);
     built_ = candidate.snapshot.statistics;
     config_report_.loaded_at = static_cast<double>(wall_ns()) / 1e9;
+    follow_files();
     follow_backend_states();
     return tiers_->bring_up(config_, plans_, ports_);
 }
@@ -141,14 +142,38 @@ Result<Daemon::Moved> Daemon::load_moved(const std::string& file) const {
     return out;
 }
 
+void Daemon::watch_files() {
+    auto watch = ConfigWatch::start(*loop_, [this] {
+        spdlog::info("{} changed", options_.file);
+        if (Status status = reload_now(); !status)
+            spdlog::error("reload refused: {}", status.error().message);
+    });
+    if (!watch) return spdlog::warn("changed files are not noticed: {}", watch.error().message);
+    watch_ = std::move(*watch);
+    watch_->follow({options_.file});
+}
+
+// Files of the configuration in force, and no more: a refused one is read again when its own file changes.
+void Daemon::follow_files() {
+    if (!watch_) return;
+    std::vector<std::string> files = {options_.file};
+    for (const auto& [name, set] : config_.policy.sets) {
+        if (!set.file.empty()) files.push_back(set.file);
+    }
+    watch_->follow(files);
+}
+
 Status Daemon::reload_now() {
     config_report_.reloads++;
+    if (watch_) watch_->mark();
     const auto attempt = [&]() -> Status {
         Result<Moved> file = load_moved(options_.file);
         if (!file) return file.error();
         if (Status status = check_unchangeable(file->config); !status) return status;
         Result<Candidate> candidate = prepare(std::move(file->config), file->moves);
         if (!candidate) return candidate.error();
+        const auto needs = needs_of(candidate->config, candidate->plans, options_.flags);
+        if (Status status = confinement_.allows(needs); !status) return status;
         Status status = apply_or_restore(std::move(*candidate));
         if (status) sections_ = std::move(file->sections);
         return status;

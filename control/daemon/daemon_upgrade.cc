@@ -43,6 +43,7 @@ void Daemon::let_go() {
     api_.reset();
     metrics_.reset();
     handover_.reset();
+    watch_.reset();
     trace_reader_.reset();
     sweeper_.reset();
     backend_states_.reset();

@@ -8,6 +8,7 @@
 
 #include "control/metrics/families.h"
 #include "control/metrics/family_builder.h"
+#include "control/sandbox/system_calls.h"
 
 namespace sluice::metrics {
 
@@ -78,6 +79,11 @@ std::vector<prometheus::MetricFamily> process_families() {
     add(FamilyBuilder::gauge("process_open_fds", "Open descriptors."), open_descriptors());
     add(FamilyBuilder::gauge("process_max_fds", "How many it may open."),
         static_cast<double>(limit.rlim_cur));
+    auto refused = FamilyBuilder::counter("sluice_system_calls_refused_total",
+                                          "System calls of the daemon's own that its filter refused.");
+    for (const auto& [name, count] : sandbox::refused_system_calls())
+        refused.add({{"call", name}}, static_cast<double>(count));
+    out.push_back(refused.take());
     return out;
 }
 

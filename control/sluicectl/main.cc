@@ -11,11 +11,13 @@
 
 #include "control/compile/compiler.h"
 #include "control/config/describe.h"
+#include "control/config/json_schema.h"
 #include "control/config/loader.h"
 #include "control/config/support.h"
 #include "control/sluicectl/client.h"
 #include "control/sluicectl/explain.h"
 #include "control/sluicectl/probe.h"
+#include "control/sluicectl/probe_machine.h"
 #include "control/sluicectl/render.h"
 #include "control/sluicectl/top.h"
 #include "control/sluicectl/words.h"
@@ -40,6 +42,7 @@ struct Options {
     bool follow = false;  // trace: go on
     std::string level;
     std::string shell;
+    ProbeOptions probe;
 };
 
 int complain(const Error& error, int status) {
@@ -195,8 +198,15 @@ int config_check(const Options& options) {
     return done;
 }
 
+int probe_this_machine(const Options& options) {
+    const Json found = probe_machine(options.probe);
+    fmt::print("{}", options.json ? found.dump(2) + "\n" : probe_text(found));
+    return probe_failed(found) ? failed : done;
+}
+
 // What a configuration needs can be asked for before this release, or this machine, can serve it.
 int probe(const Options& options) {
+    if (options.file.empty()) return probe_this_machine(options);
     const Result<config::Config> config = config::load_file(options.file);
     if (!config) return complain(config.error(), failed);
     const Result<Json> found = probe_huge_pages(*config);
@@ -333,11 +343,20 @@ int run(int argc, char** argv) {
         fmt::print("{}", config::describe());
         return int{done};
     });
-    CLI::App* probe_command = add(app, "probe", "what this machine has for a configuration; needs no daemon",
-                                  [&] { return probe(options); });
+    add(*config, "schema", "the file's JSON schema, for editors and checks", [&] {
+        fmt::print("{}", config::json_schema());
+        return int{done};
+    });
+    CLI::App* probe_command =
+        add(app, "probe",
+            "what this machine and its interfaces can do, and what to do about the rest; needs no daemon",
+            [&] { return probe(options); });
     probe_command->add_option("--hugepages", options.file, "sizes packet buffers for this configuration")
-        ->option_text("FILE")
-        ->required();
+        ->option_text("FILE");
+    probe_command->add_option("INTERFACE", options.probe.interfaces,
+                              "only these; without any all but loopback");
+    probe_command->add_flag("--try", options.probe.try_sockets,
+                            "open a zero-copy XDP socket on queue 0 of each");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

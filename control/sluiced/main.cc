@@ -35,6 +35,10 @@ int run(int argc, char** argv) {
     app.add_flag("--detach", options.detach, "when stopped, take programs, maps and pins off the node");
     app.add_flag("--upgrade", options.upgrade,
                  "take the node over from the daemon that runs, without refusing a connection");
+    app.add_flag("--watch,!--no-watch", options.watch,
+                 "reload when the configuration's files change (default)");
+    app.add_flag("--confine,!--no-confine", options.confine,
+                 "give up capabilities and system calls that are not needed (default)");
     app.add_flag("--clean", clean, "do not run: take off what an earlier daemon left on the node");
     try {
         app.parse(argc, argv);

@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "scripts
 
 import tap  # noqa: E402
 from daemon import PROGRAMS, Daemon, interfaces  # noqa: E402
-from topology import Lab  # noqa: E402
+from topology import Lab, text_of  # noqa: E402
 
 # What an interface is asked for so that a tier serves it
 TIERS = {"xdp": ["xdp", "af_xdp"], "af_xdp": ["af_xdp"]}
@@ -36,10 +36,18 @@ class LabCase(unittest.TestCase):
         config = {"interfaces": interfaces(lab, TIERS[self.tier], **settings), **(config or {})}
         daemon = Daemon(lab, config, flags, arguments, name)
         self.addCleanup(self._show_log, daemon)
+        self.addCleanup(self._check_calls, daemon)
         return daemon
 
     def start_daemon(self, lab, config=None, **options):
         return self.make_daemon(lab, config, **options).start()
+
+    def _check_calls(self, daemon):
+        """Whatever a case is about, the daemon's own filter must not have been in its way."""
+        if daemon.process is None or not daemon.process.log.exists():  # the case closed its lab itself
+            return
+        refused = [line for line in text_of(daemon.process).splitlines() if "system call refused" in line]
+        self.assertEqual(refused, [], "calls that are not on the daemon's list")
 
     def _show_log(self, daemon):
         told = self._outcome.result.failures + self._outcome.result.errors
