@@ -261,12 +261,12 @@ std::string services_text(const Json& services) {
 std::string evaluation_text(const Json& evaluation) {
     std::string out;
     for (const auto& [outcome, count] : evaluation.at("outcomes").items()) {
-        if (count != 0) out += fmt::format("{}{} {}", out.empty() ? "" : ", ", outcome, count.get<u64>());
+        if (count != 0) out += fmt::format("{}{} {}", out.empty() ? "" : ", ", outcome, count.get<std::uint64_t>());
     }
     if (out.empty()) return "nothing was asked yet";
     const auto within = [&](const char* share) {
         const Json& us = evaluation.at("latency_us").at(share);
-        return us.is_null() ? std::string("over 4s") : fmt::format("{}us", us.get<u64>());
+        return us.is_null() ? std::string("over 4s") : fmt::format("{}us", us.get<std::uint64_t>());
     };
     return fmt::format("{}; verdict within {} (p50), {} (p99)", out, within("p50"), within("p99"));
 }

@@ -241,9 +241,7 @@ const bool* AuthorizationCache::find(const std::string& key, u64 now_ns) {
     return nullptr;
 }
 
-void AuthorizationCache::put(const std::string& key, bool allowed, u64 until_ns, u64 now_ns) {
-    if (entries_.size() >= most)
-        std::erase_if(entries_, [&](const auto& entry) { return entry.second.until_ns <= now_ns; });
+void AuthorizationCache::put(const std::string& key, bool allowed, u64 until_ns) {
     if (entries_.size() >= most) entries_.erase(entries_.begin());
     entries_[key] = {allowed, until_ns};
 }

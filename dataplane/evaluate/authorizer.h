@@ -48,7 +48,7 @@ private:
     std::unique_ptr<State> state_;
 };
 
-// Answers that hold for a while. Bounded: when full, those that have ended go, then any.
+// Answers that hold for a while. Bounded: when full, any one gives way to a new one.
 class AuthorizationCache {
 public:
     static constexpr size_t most = 65536;
@@ -58,7 +58,7 @@ public:
 
     // The answer that is known at `now_ns`; null: none.
     const bool* find(const std::string& key, u64 now_ns);
-    void put(const std::string& key, bool allowed, u64 until_ns, u64 now_ns);
+    void put(const std::string& key, bool allowed, u64 until_ns);
     void clear() { entries_.clear(); }
     size_t size() const { return entries_.size(); }
 

@@ -160,7 +160,7 @@ void Evaluator::consult(const Link& link, const EvaluationQuestion& question, co
     const auto answered = [this, link, question, key, rules = rules_, &rule](Authorization answer) {
         const u64 now = monotonic_ns();
         if (rule.authorizer->cache_ns != 0 && answer != Authorization::failed && rules == rules_)
-            authorizations_.put(key, answer == Authorization::allowed, now + rule.authorizer->cache_ns, now);
+            authorizations_.put(key, answer == Authorization::allowed, now + rule.authorizer->cache_ns);
         authorized(link, question, rule, answer);
         link->to_worker.wake();
     };

@@ -113,7 +113,7 @@ class Reloads(LabCase):
         only = {"backends": [{"address": lab.backends[0].address(4)}]}
         good = [service(lab, ports="7000"), {**service(lab, "stream", ports="5201"), **only},
                 {**service(lab, "datagrams", protocol="udp", ports="5201"), **only}]
-        daemon = self.start_daemon(lab, {"services": good, "log": {"level": "warn"}})
+        daemon = self.start_daemon(lab, {"services": good, "log": {"level": "warn"}}, arguments=["--no-watch"])
         for echo in echoes:
             echo.start()
             self.addCleanup(setattr, echo, "ended", True)

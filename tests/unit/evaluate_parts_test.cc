@@ -230,13 +230,13 @@ TEST(EvaluateAuthorizer, TheQuestionSaysWhoWantsWhat) {
 
 TEST(EvaluateAuthorizer, AnswersAreKeptForTheirTimeAndWithinTheirBound) {
     AuthorizationCache cache;
-    cache.put("a", true, 100, 0);
-    cache.put("b", false, 200, 0);
+    cache.put("a", true, 100);
+    cache.put("b", false, 200);
     ASSERT_NE(cache.find("a", 99), nullptr);
     EXPECT_TRUE(*cache.find("a", 99));
     EXPECT_EQ(cache.find("a", 100), nullptr);
     EXPECT_FALSE(*cache.find("b", 100));
-    for (size_t i = 0; i < 2 * AuthorizationCache::most; i++) cache.put(std::to_string(i), true, 1000, 300);
+    for (size_t i = 0; i < 2 * AuthorizationCache::most; i++) cache.put(std::to_string(i), true, 1000);
     EXPECT_EQ(cache.size(), AuthorizationCache::most);
 }
 

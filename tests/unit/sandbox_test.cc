@@ -3,6 +3,7 @@
 // Each case confines a child process, since there is no way back.
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
