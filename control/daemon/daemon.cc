@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include <filesystem>
+#include <thread>
 
 #include "control/compile/prefix.h"
 #include "control/config/loader.h"
@@ -278,8 +279,17 @@ void Daemon::stop() {
 
 Daemon::~Daemon() {
     let_go();
-    if (received_) proxy_.leave();  // the daemon before this one goes on
+    if (received_) give_back();
     proxy_.stop();
+}
+
+// The daemon before this one goes on; what this one has accepted may finish.
+void Daemon::give_back() {
+    received_.reset();
+    proxy_.leave();
+    const auto until = std::chrono::steady_clock::now() + drain_limit;
+    while (!proxy_.done() && std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(drain_period);
 }
 
 Status Daemon::clean(const std::string& file) {

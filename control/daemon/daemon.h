@@ -76,6 +76,7 @@ private:
     Status open_loop();
     Status take_node();
     Status begin_work();
+    void give_back();
     Status open_mirror();
     Status confine();
     Status open_tiers();
