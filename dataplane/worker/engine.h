@@ -49,9 +49,9 @@ struct EngineOptions {
     u64 fragment_ns = 30'000'000'000;  // how long a datagram's ports are remembered
     u32 answers_per_second = 1000;
     u32 answers_burst = 1000;
-    std::shared_ptr<EvaluationLink> evaluation;  // who decides for evaluate rules; null: nobody
-    u32 waiting_evaluations = 1024;              // frames that may wait for him
-    u64 evaluation_ns = 6'000'000'000;           // how long
+    std::shared_ptr<EvaluationLink> evaluation{};  // who decides for evaluate rules; null: nobody
+    u32 waiting_evaluations = 1024;                // frames that may wait for him
+    u64 evaluation_ns = 6'000'000'000;             // how long
 };
 
 // `out` in the templates below is the owner's: out.finish(Frame&, const Decision&) is called once per frame.

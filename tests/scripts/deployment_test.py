@@ -92,7 +92,7 @@ class Manifests(unittest.TestCase):
             self.assertEqual(self.container[probe]["httpGet"]["port"], named["name"])
 
     def test_probes_ask_for_what_the_exporter_serves(self):
-        served = set(re.findall(r'Get\("([^"]+)"', (ROOT / "control/metrics/server.cc").read_text()))
+        served = set(re.findall(r'route\("GET", "([^"]+)"', (ROOT / "control/metrics/server.cc").read_text()))
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             self.assertIn(self.container[probe]["httpGet"]["path"], served)
 

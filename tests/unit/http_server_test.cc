@@ -86,7 +86,7 @@ TEST_F(HttpServer, HalfRequestsAndSilenceHoldNobodyUp) {
 
 TEST_F(HttpServer, WhoIsTooSlowWithARequestIsCutOff) {
     start({.request = 300ms});
-    const UniqueFd slow = connect("GET /slow HT");
+    const UniqueFd slow = connect("GET /slow HTTP/1.1\r\nX: ");
     for (int i = 0; i < 20; ++i) {  // now and then a byte does not help
         std::this_thread::sleep_for(100ms);
         if (send(slow.get(), "x", 1, MSG_NOSIGNAL) < 0) break;
