@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 #include "control/sandbox/system_calls.h"
 #include "dataplane/base/log.h"
@@ -39,6 +40,7 @@ sandbox::Needs needs_of(const config::Config& config, const Plans& plans, const 
 }
 
 Status Confinement::take(const sandbox::Needs& needs) {
+    if (std::exchange(taken_, true)) return {};
     const std::vector<std::string> before = sandbox::held_capabilities();
     if (Status status = sandbox::keep_capabilities(sandbox::needed_capabilities(needs)); !status)
         return status;

@@ -18,7 +18,8 @@ sandbox::Needs needs_of(const config::Config& config, const Plans& plans, const 
 class Confinement {
 public:
     // Keeps what `needs` takes and gives up the rest, for this thread and those that it starts later. A
-    // filter that the kernel does not take is a warning: a node without it still has to forward.
+    // filter that the kernel does not take is a warning: a node without it still has to forward. Once: a
+    // daemon that takes its node back after an upgrade that failed is confined already.
     Status take(const sandbox::Needs& needs);
 
     // Keeps everything, and says so.
@@ -31,6 +32,7 @@ public:
     void log_refusals();
 
 private:
+    bool taken_ = false;
     std::vector<std::string> given_up_;
     std::vector<std::string> logged_;
 };

@@ -127,7 +127,8 @@ Status Daemon::open_tiers() {
         plans_.emplace(interface.name, std::move(*plan));
     }
     if (Status status = tiers_->open(config_, plans_); !status) return status;
-    if (Status status = confine(); !status) return status;
+    if (Status status = confine(); !status) return status;  // threads that start now are confined, too
+    if (Status status = tiers_->start_evaluation(); !status) return status;
     if (tiers_->is_open()) {
         node_state& node = tiers_->node();
         generation_ = node.generation;

@@ -66,6 +66,11 @@ Status Tiers::open_tables() {
         if (!made) return made.error();
         tables_ = std::move(*made);
     }
+    return {};
+}
+
+Status Tiers::start_evaluation() {
+    if (!tables_) return {};
     struct tables view {};
     tables_->fill(view);
     return evaluation_.start(view, tables_->node());

@@ -34,6 +34,8 @@ public:
     // served, out of this process's memory: an error only where `require:` says so. Programs that an earlier
     // daemon left where none is wanted are taken off.
     Status open(const config::Config& config, const Plans& plans);
+    // After open(): its thread inherits what the caller's has.
+    Status start_evaluation();
     bool is_open() const { return tables_ != nullptr; }
     // Of an open one.
     NodeTables& tables() { return *tables_; }

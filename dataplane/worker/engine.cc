@@ -236,7 +236,7 @@ void Engine::enter(u64 now_ns) {
     tables.now = ticks_of(now_ns);
     tables.stamp = route_stamp(tables.node, tables.now);
     state_->current_epoch = LOAD_ACQUIRE(&tables.node->route_epoch);
-    state_->evaluations.read_answers();
+    state_->evaluations.read_answers(now_ns);
 }
 
 void Engine::leave() {

@@ -124,14 +124,17 @@ bool Evaluations::hold(const WaitingFrame& waiting) {
     return true;
 }
 
-void Evaluations::read_answers() {
+void Evaluations::read_answers(u64 now_ns) {
     if (!link_) return;
     while (const EvaluationAnswer* const answer = link_->answers.front()) {
         Slot& slot = slots_[answer->ticket % slots_.size()];
         if (slot.state == State::asked && slot.sequence == answer->ticket >> 32) {
             slot.state = State::decided;
             slot.word = answer->word;
-            if (slot.frames != 0) due_.push_back(number_of(slot));
+            if (slot.frames != 0) {
+                slot.since_ns = now_ns;
+                due_.push_back(number_of(slot));
+            }
         }
         link_->answers.pop();
     }

@@ -30,7 +30,7 @@ public:
     bool hold(const WaitingFrame& waiting);
 
     // Once per batch: verdicts that have come, and the notice that there are questions.
-    void read_answers();
+    void read_answers(u64 now_ns);
     void send_questions();
     bool answered() const { return link_ && !link_->answers.empty(); }
 

@@ -18,6 +18,7 @@ from topology import VIP4, text_of
 
 RELOADS = int(os.environ.get("SLUICE_SOAK_RELOADS", "40"))
 FLOWS = int(os.environ.get("SLUICE_SOAK_FLOWS", "100"))
+LEAST_SECONDS = 3  # iperf3 tells of whole seconds
 RATE = os.environ.get("SLUICE_SOAK_RATE", "20M")
 
 
@@ -124,6 +125,7 @@ class Reloads(LabCase):
         start = time.monotonic()
         times = self.check_reloads(daemon, good)
         took = time.monotonic() - start
+        time.sleep(max(0.0, LEAST_SECONDS - took))
         after = self.drops(daemon)
         talkers.ended = True
         talkers.join(60)
