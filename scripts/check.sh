@@ -50,7 +50,9 @@ clang_tidy() {
 
 # The test that loads every program; it is part of scripts/test.sh, too. Meson is content with a test that is not there.
 bpf_load() {
-    meson test -C build --list 2>/dev/null | grep -qw bpf-load || { echo "no test is named bpf-load"; return 1; }
+    local names
+    names=$(meson test -C build --list 2>/dev/null)
+    grep -qw bpf-load <<<"$names" || { echo "no test is named bpf-load"; return 1; }
     meson test -C build --no-rebuild --print-errorlogs --logbase bpf-load bpf-load </dev/null
 }
 

@@ -29,8 +29,8 @@ struct DpdkWorkers {
     MapSizes sizes;
     std::map<std::string, u8> numbers;  // of ports, by interface
     EvaluationTier* evaluation = nullptr;
-    std::vector<u32> taken;             // cores of the AF_XDP workers
-    std::vector<WayOut> ways;           // by kernel devices; those that DPDK drives are left out
+    std::vector<u32> taken;    // cores of the AF_XDP workers
+    std::vector<WayOut> ways;  // by kernel devices; those that DPDK drives are left out
 };
 
 class DpdkTier {

@@ -261,7 +261,8 @@ std::string services_text(const Json& services) {
 std::string evaluation_text(const Json& evaluation) {
     std::string out;
     for (const auto& [outcome, count] : evaluation.at("outcomes").items()) {
-        if (count != 0) out += fmt::format("{}{} {}", out.empty() ? "" : ", ", outcome, count.get<std::uint64_t>());
+        if (count != 0)
+            out += fmt::format("{}{} {}", out.empty() ? "" : ", ", outcome, count.get<std::uint64_t>());
     }
     if (out.empty()) return "nothing was asked yet";
     const auto within = [&](const char* share) {
