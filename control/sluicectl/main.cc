@@ -288,6 +288,61 @@ void add_explain(CLI::App& app, const Add& add, Options& options) {
     command->add_option("--config", words.config, "if this file were in force")->option_text("FILE");
 }
 
+template <typename Add>
+void add_flows(CLI::App& app, const Add& add, Options& options) {
+    CLI::App* flows = add(app, "flows", "live connections", [&options] { return show_flows(options); });
+    flows->add_option("--limit", options.limit, "flows to list")
+        ->check(CLI::Range(1, 10000))
+        ->capture_default_str();
+    flows->add_option("--cursor", options.cursor, "where to go on");
+    flows->add_flag("--all", options.all, "all of them, page by page");
+    flows->add_option("--service", options.service, "only of this service");
+    flows->add_option("--protocol", options.protocol, "only tcp, udp, sctp, icmp, icmpv6 or a number");
+    flows->add_option("--address", options.address, "only with this address at either end or as the backend");
+}
+
+template <typename Add>
+void add_trace(CLI::App& app, const Add& add, Options& options) {
+    CLI::App* trace_command =
+        add(app, "trace", "sampled packets and their verdicts", [&options] { return trace(options); });
+    trace_command->add_option("--every", options.every, "sample one packet in N, or off")
+        ->check(CLI::IsMember({"off"}) | CLI::Range(1U, 4294967295U));
+    trace_command->add_flag("--follow", options.follow, "go on with what is sampled from now on");
+}
+
+template <typename Add>
+void add_config(CLI::App& app, const Add& add, Options& options) {
+    CLI::App* config = app.add_subcommand("config", "configuration files")->require_subcommand(1);
+    CLI::App* diff_command = add(*config, "diff", "what a file would change, live flows included",
+                                 [&options] { return config_diff(options); });
+    diff_command->add_option("FILE", options.file)->required();
+    CLI::App* check_command = add(*config, "check", "would the daemon take this file?",
+                                  [&options] { return config_check(options); });
+    check_command->add_option("FILE", options.file)->required();
+    add(*config, "reference", "every key, as Markdown", [] {
+        fmt::print("{}", config::describe());
+        return int{done};
+    });
+    add(*config, "schema", "the file's JSON schema, for editors and checks", [] {
+        fmt::print("{}", config::json_schema());
+        return int{done};
+    });
+}
+
+template <typename Add>
+void add_probe(CLI::App& app, const Add& add, Options& options) {
+    CLI::App* probe_command =
+        add(app, "probe",
+            "what this machine and its interfaces can do, and what to do about the rest; needs no daemon",
+            [&options] { return probe(options); });
+    probe_command->add_option("--hugepages", options.file, "sizes packet buffers for this configuration")
+        ->option_text("FILE");
+    probe_command->add_option("INTERFACE", options.probe.interfaces,
+                              "only these; without any all but loopback");
+    probe_command->add_flag("--try", options.probe.try_sockets,
+                            "open a zero-copy XDP socket on queue 0 of each");
+}
+
 int run(int argc, char** argv) {
     Options options;
     int result = done;
@@ -311,52 +366,17 @@ int run(int argc, char** argv) {
         [&] { return show(options, "/v1/services", services_text); });
     add(app, "policy", "rules and what they decided",
         [&] { return show(options, "/v1/policy", policy_text); });
-    CLI::App* flows = add(app, "flows", "live connections", [&] { return show_flows(options); });
-    flows->add_option("--limit", options.limit, "flows to list")
-        ->check(CLI::Range(1, 10000))
-        ->capture_default_str();
-    flows->add_option("--cursor", options.cursor, "where to go on");
-    flows->add_flag("--all", options.all, "all of them, page by page");
-    flows->add_option("--service", options.service, "only of this service");
-    flows->add_option("--protocol", options.protocol, "only tcp, udp, sctp, icmp, icmpv6 or a number");
-    flows->add_option("--address", options.address, "only with this address at either end or as the backend");
+    add_flows(app, add, options);
     add(app, "reload", "read the configuration again",
         [&] { return command(options, "POST", "/v1/reload", "", "reloaded\n"); });
     add_drain(app, add, options);
     add_top(app, add, options);
-    CLI::App* trace_command =
-        add(app, "trace", "sampled packets and their verdicts", [&] { return trace(options); });
-    trace_command->add_option("--every", options.every, "sample one packet in N, or off")
-        ->check(CLI::IsMember({"off"}) | CLI::Range(1U, 4294967295U));
-    trace_command->add_flag("--follow", options.follow, "go on with what is sampled from now on");
+    add_trace(app, add, options);
     add_explain(app, add, options);
     add_words(app, add, options);
     add_tier(app, add, options);
-    CLI::App* config = app.add_subcommand("config", "configuration files")->require_subcommand(1);
-    CLI::App* diff_command = add(*config, "diff", "what a file would change, live flows included",
-                                 [&] { return config_diff(options); });
-    diff_command->add_option("FILE", options.file)->required();
-    CLI::App* check_command =
-        add(*config, "check", "would the daemon take this file?", [&] { return config_check(options); });
-    check_command->add_option("FILE", options.file)->required();
-    add(*config, "reference", "every key, as Markdown", [&] {
-        fmt::print("{}", config::describe());
-        return int{done};
-    });
-    add(*config, "schema", "the file's JSON schema, for editors and checks", [&] {
-        fmt::print("{}", config::json_schema());
-        return int{done};
-    });
-    CLI::App* probe_command =
-        add(app, "probe",
-            "what this machine and its interfaces can do, and what to do about the rest; needs no daemon",
-            [&] { return probe(options); });
-    probe_command->add_option("--hugepages", options.file, "sizes packet buffers for this configuration")
-        ->option_text("FILE");
-    probe_command->add_option("INTERFACE", options.probe.interfaces,
-                              "only these; without any all but loopback");
-    probe_command->add_flag("--try", options.probe.try_sockets,
-                            "open a zero-copy XDP socket on queue 0 of each");
+    add_config(app, add, options);
+    add_probe(app, add, options);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
