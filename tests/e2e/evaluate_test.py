@@ -122,7 +122,7 @@ class FirstPacket(Gate):
         self.reload({"schedule": schedule(False)})
         connection.settimeout(1)
         with self.assertRaises((TimeoutError, AssertionError)):
-            for _ in range(20):  # the packets that go by until the verdict has come
+            for _ in range(100):  # the packets that go by until the verdict has come
                 programs.ask(connection)
                 time.sleep(0.05)
 
