@@ -155,7 +155,8 @@ void Server::take_request(std::uint64_t id, Connection& connection) {
     if (parsed.state == Parsed::incomplete) return;
     if (parsed.state == Parsed::refused) {
         connection.keep_alive = false;
-        return answer(id, connection, {parsed.status, "text/plain", "request refused\n"});
+        return answer(id, connection,
+                      {parsed.status, "application/json", "{\"error\": \"request refused\"}\n"});
     }
     connection.keep_alive = parsed.request.keep_alive;
     const bool head = parsed.request.method == "HEAD";
