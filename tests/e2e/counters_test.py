@@ -75,14 +75,27 @@ class Counters:
         for name, each in (("packets", 1), ("bytes", FRAME)):
             name = f"sluice_service_{name}_total"
             self.assertEqual(after.sum(name, **to) - before.sum(name, **to), DATAGRAMS * each, name)
-        first = self.daemon.metrics()
-        for _ in range(20):
-            self.daemon.metrics()
-        last = self.daemon.metrics()
+        first, last = self.idle_scrapes()
         changing = ("process_", "sluice_xsk_tx_ring_empty", "sluice_worker_", "sluice_kernel_", "sluice_bpf_run_", "sluice_neighbor",
                     "sluice_flows")  # that gauge is of the sweeper's last round, up to ten seconds ago
         same = [[s for s in m.samples if not s[0].startswith(changing)] for m in (first, last)]
         self.assertEqual(same[0], same[1])
+
+    def frames_of_the_kernel(self):
+        links = self.lab.node.ip_json("-s", "link", "show")
+        return sum(link["stats64"][way]["packets"] for link in links if link["ifname"] != "lo" for way in ("rx", "tx"))
+
+    def idle_scrapes(self):
+        """The first and the last of many, while no frame came or went: neighbours are asked for now and then."""
+        for _ in range(10):
+            frames = self.frames_of_the_kernel()
+            first = self.daemon.metrics()
+            for _ in range(20):
+                self.daemon.metrics()
+            last = self.daemon.metrics()
+            if self.frames_of_the_kernel() == frames:
+                return first, last
+        raise AssertionError("the interfaces were never idle")
 
     def test_the_books_close_also_under_overload(self):
         self.assertEqual(books(self.daemon.metrics()), [])
