@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/proxy/loop.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,7 +23,8 @@ namespace {
 constexpr int events_per_turn = 256;
 constexpr u32 log_records = 8192;
 constexpr u64 accept_pause_ms = 100;
-constexpr u64 spin_gap_ns = 150'000;  // mean time between wakes below which waiting awake pays
+constexpr u64 descriptors_for_others = 16;  // scrapes, the control socket, files that they read
+constexpr u64 spin_gap_ns = 150'000;        // mean time between wakes below which waiting awake pays
 constexpr u64 longest_gap_ns = 10'000'000;
 
 u64 ms(u64 ns) { return ns / 1'000'000; }
@@ -239,6 +242,13 @@ void Loop::ended(UdpSession& session, Record record, Ending ending) {
     live_count_.sub(1);
 }
 
+// The kernel gives out the lowest: one near the limit says that the rest of the daemon needs what is left.
+bool Loop::few_descriptors_left(int newest) {
+    rlimit limit{};
+    if (newest < 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
+    return static_cast<u64>(newest) + descriptors_for_others >= limit.rlim_cur;
+}
+
 // Descriptors are used up: the listeners leave the set, or their readiness would spin.
 void Loop::pause_accepting() {
     counters_.accept_pauses.add(1);
@@ -250,6 +260,11 @@ void Loop::pause_accepting() {
 }
 
 void Loop::resume_accepting() {
+    const UniqueFd newest(listeners_.empty() ? -1 : fcntl(listeners_.front().fd.get(), F_DUPFD_CLOEXEC, 0));
+    if (!listeners_.empty() && few_descriptors_left(newest.get())) {
+        resume_at_ms_ = ms(now_ns_) + accept_pause_ms;
+        return;
+    }
     paused_ = false;
     for (Listener& listener : listeners_) {
         if (listener.point.protocol == IPPROTO_TCP)

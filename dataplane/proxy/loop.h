@@ -101,6 +101,7 @@ private:
     void run_posted();
     void tell_time();
     void flush_dead();
+    static bool few_descriptors_left(int newest);
     void pause_accepting();
     void resume_accepting();
 

@@ -72,6 +72,7 @@ void Loop::accept_from(Listener& listener) {
         const int fd = accept4(listener.fd.get(), &from.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             take(listener, fd, from);
+            if (few_descriptors_left(fd)) return pause_accepting();
             continue;
         }
         if (out_of_descriptors(errno)) pause_accepting();
