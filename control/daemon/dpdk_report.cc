@@ -159,8 +159,11 @@ api::TierReport DpdkTier::tier_report(const std::string& interface) const {
     if (!report.active) return report;
     report.mode = each.device->driver();
     if (!Eal::shortcoming().empty()) report.reason = Eal::shortcoming();
-    if (!each.host_refusal.empty())
-        report.reason += fmt::format("{}host path: {}", report.reason.empty() ? "" : "; ", each.host_refusal);
+    const auto add = [&](const std::string& what) {
+        report.reason += fmt::format("{}{}", report.reason.empty() ? "" : "; ", what);
+    };
+    if (!each.host_refusal.empty()) add("host path: " + each.host_refusal);
+    if (const std::string trouble = each.device->trouble(); !trouble.empty()) add(trouble);
     return report;
 }
 

@@ -35,13 +35,15 @@ struct DpdkMember {
 };
 
 struct OpenDpdkDevice {
+    bool is_due(const std::string& interface);
+
     DpdkWish wish;
     std::unique_ptr<StandIn> stand_in;   // net_af_xdp
     std::unique_ptr<DpdkDevice> device;  // null: refused
     std::unique_ptr<HostPath> host;      // null: not wished for, or refused
     std::string host_refusal;
     std::string refusal;
-    u32 waited = 0;              // seconds since the last attempt to connect an orphan
+    u32 waited = 0;              // seconds since the last attempt to start it again
     u32 patience = 1;            // how many to wait before the next
     std::optional<u32> node;     // that it is on
     bool kernel_device = false;  // the interface is the kernel's as well
@@ -67,10 +69,10 @@ struct DpdkTier::State {
     void stop();
     std::vector<WayOut> ways_of(const DpdkWorkers& options) const;
     u32 made_up() const;  // an ifindex for a port that is no kernel device
-    void wait_for_workers() const;
+    bool wait_for_workers() const;
     void work_off() const;
     bool only_behind_program() const;
-    void reconnect();
+    void recover();
 
     netlink::KernelMirror& mirror;
     const NodePlacement& node_placement;

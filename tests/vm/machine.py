@@ -7,11 +7,14 @@ needed. Names in the guest: the pair's letter and 0 or 1, by MAC address (tests/
 """
 
 import ctypes
+import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -70,7 +73,7 @@ class Guest:
                 "-numa", f"node,nodeid=0,cpus=0-{half - 1},memdev=m0",
                 "-numa", f"node,nodeid=1,cpus={half}-{self.cpus - 1},memdev=m1", "-numa", "dist,src=0,dst=1,val=21",
                 "-kernel", str(place / "vmlinuz"), "-initrd", str(ramdisk), "-append", " ".join(line),
-                "-serial", "stdio", "-monitor", "none", "-device", "virtio-rng-pci",
+                "-serial", "stdio", "-monitor", "none", "-qmp", f"unix:{results}/qmp,server=on,wait=off", "-device", "virtio-rng-pci",
                 "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
                 "-device", "virtio-9p-pci,fsdev=root,mount_tag=hostroot",
                 "-fsdev", f"local,id=results,path={results},security_model=none,multidevs=remap",
@@ -90,6 +93,22 @@ class Guest:
                                      f"{',' + settings if settings else ''}"]
         return words
 
+    def serve_links(self, results):
+        """Does what the guest asks for in its file "link", "i0 off": takes a NIC off its wire, or puts it on again."""
+        asked = results / "link"
+        if not asked.exists():
+            return
+        name, state = asked.read_text().split()
+        number = 2 * self.nics.index(name[0]) + int(name[1]) + 1
+        with socket.socket(socket.AF_UNIX) as monitor, monitor.makefile("r") as answers:
+            monitor.connect(str(results / "qmp"))
+            answers.readline()  # its greeting
+            for command, arguments in (("qmp_capabilities", {}), ("set_link", {"name": f"n{number}", "up": state == "on"})):
+                monitor.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+                while not {"return", "error"} & json.loads(answers.readline()).keys():
+                    pass  # events
+        asked.unlink()  # for the guest: it is done
+
     def run(self):
         """Boots, runs the program, powers off. (Its status or None, what it left in /run/results by name, console)."""
         results = pathlib.Path(tempfile.mkdtemp(prefix="sl-vm-"))
@@ -101,9 +120,10 @@ class Guest:
         process = subprocess.Popen(self.command(results, ramdisk.name), stdin=subprocess.DEVNULL, stdout=console,
                                    stderr=subprocess.STDOUT, preexec_fn=_quietly)
         try:
-            process.wait(self.timeout)
-        except subprocess.TimeoutExpired:
-            pass
+            while process.poll() is None and time.monotonic() - begun < self.timeout:
+                with contextlib.suppress(ValueError):  # half written
+                    self.serve_links(results)
+                time.sleep(0.1)
         finally:
             process.kill()
             process.wait()

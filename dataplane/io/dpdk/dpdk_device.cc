@@ -71,6 +71,12 @@ std::set<int> xdp_sockets() {
     return found;
 }
 
+// On a thread of EAL's.
+int on_reset(u16, rte_eth_event_type, void* told, void*) {
+    static_cast<std::atomic<bool>*>(told)->store(true, std::memory_order_release);
+    return 0;
+}
+
 // Frees a device's buffers once none is with another device: transmit rings hold what they sent until they
 // need the room. What waits is looked at again whenever a device goes.
 void release(rte_mempool* pool) {
@@ -144,10 +150,17 @@ Status DpdkDevice::set_up() {
     if (Status status = configure(); !status) return status;
     if (Status status = create_pool(); !status) return status;
     if (Status status = set_up_queues(); !status) return status;
-    return start();
+    if (Status status = start(); !status) return status;
+    const std::string words = Eal::take_complaints();
+    if (!started_)
+        spdlog::warn("interface {}: device {}: no server yet: {}", options_.interface, name_, words);
+    rte_eth_dev_callback_register(port_id_, RTE_ETH_EVENT_INTR_RESET, on_reset, &reset_told_);
+    counters_.open(port_id_, !address_.empty());
+    return {};
 }
 
 Status DpdkDevice::start() {
+    if (const auto physical = physical_function()) times_up_ = physical->times_up;
     const int code = rte_eth_dev_start(port_id_);
     started_ = code == 0;
     if (code != 0 && !is_orphan())
@@ -156,9 +169,7 @@ Status DpdkDevice::start() {
     // us.
     if (options_.promiscuous) rte_eth_promiscuous_enable(port_id_);
     rte_eth_allmulticast_enable(port_id_);
-    const std::string words = Eal::take_complaints();
-    if (!started_)
-        spdlog::warn("interface {}: device {}: no server yet: {}", options_.interface, name_, words);
+    starts_.fetch_add(1, std::memory_order_release);
     ready_.store(started_, std::memory_order_release);
     return {};
 }
@@ -175,6 +186,7 @@ Status DpdkDevice::configure() {
     if (const int code = rte_eth_dev_info_get(port_id_, &info); code != 0)
         return refused(options_.interface, code, fmt::format("device {}: its description", name_));
     driver_ = info.driver_name;
+    if (bus_ == "pci") address_ = rte_dev_name(info.device);
     // A virtual device has the node of the thread that made it, which says nothing.
     socket_ = options_.memory_node ? static_cast<int>(*options_.memory_node)
               : bus_ == "pci"      ? rte_eth_dev_socket_id(port_id_)
@@ -292,23 +304,11 @@ void DpdkDevice::close_sockets() {
     if (left != 0) spdlog::debug("interface {}: {} XDP sockets were left open", options_.interface, left);
 }
 
-bool DpdkDevice::is_orphan() const {
-    return driver_ == "net_memif" && options_.device.find("role=server") == std::string::npos &&
-           (!started_ || !link().up);
-}
-
-bool DpdkDevice::resume() {
-    const Eal::Quiet quiet;
-    if (started_) rte_eth_dev_stop(port_id_);
-    started_ = rte_eth_dev_start(port_id_) == 0;
-    ready_.store(started_, std::memory_order_release);
-    return started_;
-}
-
 DpdkDevice::~DpdkDevice() {
     const Eal::Quiet quiet;
     const ProgramGuard guard(options_.guarded);
     if (configured_) {
+        rte_eth_dev_callback_unregister(port_id_, RTE_ETH_EVENT_INTR_RESET, on_reset, &reset_told_);
         rte_eth_dev_stop(port_id_);
         if (!plugged_) rte_eth_dev_close(port_id_);
     }
@@ -337,24 +337,14 @@ std::vector<std::span<const u8>> DpdkDevice::buffer_areas() const {
 DpdkLink DpdkDevice::link() const {
     rte_eth_link link{};
     if (rte_eth_link_get_nowait(port_id_, &link) != 0) return {};
+    const auto physical = physical_function();
     const bool known = link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN;
-    return {link.link_status == RTE_ETH_LINK_UP, known ? link.link_speed : 0,
+    return {link.link_status == RTE_ETH_LINK_UP && (!physical || physical->up), known ? link.link_speed : 0,
             link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX};
 }
 
-DpdkDeviceStatistics DpdkDevice::statistics() const {
-    DpdkDeviceStatistics result;
-    rte_eth_stats stats{};
-    if (rte_eth_stats_get(port_id_, &stats) == 0) {
-        result.received = stats.ipackets;
-        result.received_bytes = stats.ibytes;
-        result.sent = stats.opackets;
-        result.sent_bytes = stats.obytes;
-        result.missed = stats.imissed;
-        result.receive_errors = stats.ierrors;
-        result.no_buffer = stats.rx_nombuf;
-        result.transmit_errors = stats.oerrors;
-    }
+DpdkDeviceStatistics DpdkDevice::statistics() {
+    DpdkDeviceStatistics result = counters_.basic(link().mbps);
     result.host_frames = __atomic_load_n(&host_frames_, __ATOMIC_RELAXED);
     result.host_no_buffer = __atomic_load_n(&host_no_buffer_, __ATOMIC_RELAXED);
     result.inlet_full = __atomic_load_n(&inlet_full_, __ATOMIC_RELAXED);
@@ -363,19 +353,10 @@ DpdkDeviceStatistics DpdkDevice::statistics() const {
     return result;
 }
 
-std::vector<std::pair<std::string, u64>> DpdkDevice::extended_statistics() const {
-    std::vector<std::pair<std::string, u64>> result;
-    const int count = rte_eth_xstats_get_names(port_id_, nullptr, 0);
-    if (count <= 0) return result;
-    std::vector<rte_eth_xstat_name> names(static_cast<size_t>(count));
-    std::vector<rte_eth_xstat> values(static_cast<size_t>(count));
-    if (rte_eth_xstats_get_names(port_id_, names.data(), static_cast<unsigned>(count)) != count)
-        return result;
-    if (rte_eth_xstats_get(port_id_, values.data(), static_cast<unsigned>(count)) != count) return result;
-    for (const rte_eth_xstat& value : values) {
-        if (value.id < names.size()) result.emplace_back(names[value.id].name, value.value);
-    }
-    return result;
+void DpdkDevice::sample() {
+    const u32 mbps = link().mbps;
+    counters_.basic(mbps);
+    counters_.extended(mbps);
 }
 
 bool DpdkDevice::inject(std::span<const u8> frame) {

@@ -12,6 +12,11 @@
 // Offloads: none is asked for. Sums are updated incrementally and a wrong one must stay wrong (RFC 1624), the
 // IPv4 header's is checked while the header is read anyway, and a virtual device with receive offloads would
 // hand over frames whose sums are not there yet.
+//
+// Recovery. What carries nothing any more until it is started again says so: a memif client without its
+// server, a device whose driver reports a reset, a virtual function whose physical one has come back. Once a
+// second the control thread asks for interruption(), suspends the device, waits until no worker uses it, and
+// resumes it.
 #pragma once
 
 #include <atomic>
@@ -23,7 +28,9 @@
 #include <vector>
 
 #include "dataplane/base/result.h"
+#include "dataplane/io/dpdk/device_counters.h"
 #include "dataplane/io/dpdk/dpdk_statistics.h"
+#include "dataplane/io/dpdk/physical_function.h"
 
 struct rte_mempool;
 struct rte_ring;
@@ -81,20 +88,26 @@ public:
 
     // Whether workers may use it: a memif whose server is not there has not started. Any thread.
     bool ready() const { return ready_.load(std::memory_order_acquire); }
-    // Whether it is a memif client without its server, which does not come back to it by itself.
-    bool is_orphan() const;
+    // Why it has to be started again to carry anything; empty: it has not.
+    std::string interruption() const;
     // Not ready() from here on; a worker may use it for two more rounds.
     void suspend() { ready_.store(false, std::memory_order_release); }
-    // Of one that is not ready and that no worker uses any more: tries to connect anew.
+    // Of one that is not ready and that no worker uses any more: starts it anew. False: try again later.
     bool resume();
+    // How often it was started: receive interrupts have to be asked for after each.
+    u32 starts() const { return starts_.load(std::memory_order_acquire); }
+    // Why nothing can pass, although it runs; empty: nothing is known.
+    std::string trouble() const;
 
     // Descriptors of the XDP sockets that opening receive queue i made (net_af_xdp), else -1.
     int xdp_socket(u16 queue) const;
 
     DpdkLink link() const;
-    DpdkDeviceStatistics statistics() const;
+    DpdkDeviceStatistics statistics();
+    // Once a second: between readings a 32-bit register must not come round.
+    void sample();
     // Everything else that the driver counts, by its names.
-    std::vector<std::pair<std::string, u64>> extended_statistics() const;
+    DeviceCounters::Named extended_statistics() { return counters_.extended(link().mbps); }
 
     // Before any port is made: what its frames are from.
     void set_ifindex(u32 ifindex) { options_.ifindex = ifindex; }
@@ -111,13 +124,17 @@ private:
     Status create_pool();
     Status set_up_queues();
     Status start();
+    Status reset();
+    bool is_orphan() const;
+    std::optional<PhysicalFunction> physical_function() const;
     void settle_mtu(u32 most);
     Status open_receive_queue(u16 queue);
     void close_sockets();
 
     DpdkDeviceOptions options_;
-    std::string name_;  // DPDK's
-    std::string bus_;   // "pci", "vdev"; empty: adopted
+    std::string name_;     // DPDK's
+    std::string bus_;      // "pci", "vdev"; empty: adopted
+    std::string address_;  // on the PCI bus, in full; else empty
     std::string driver_;
     bool plugged_ = false;
     bool configured_ = false;
@@ -135,6 +152,10 @@ private:
     u32 buffer_size_ = 0;
     std::atomic<bool> ready_{false};
     bool started_ = false;
+    std::atomic<u32> starts_{0};
+    std::atomic<bool> reset_told_{false};  // by the driver, on a thread of EAL's
+    u64 times_up_ = 0;                     // of the physical function, when this one was started
+    DeviceCounters counters_;
     rte_mempool* pool_ = nullptr;
     rte_ring* inlet_ = nullptr;
     // An XDP socket that the driver made; by its inode it is known again.

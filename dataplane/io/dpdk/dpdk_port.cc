@@ -33,7 +33,9 @@ bool is_plain(const rte_mbuf* mbuf) {
 
 DpdkPort::DpdkPort(DpdkDevice& device, std::vector<u16> receive_queues, std::optional<u16> transmit_queue)
     : device_(device), receive_queues_(std::move(receive_queues)), transmit_queue_(transmit_queue) {
-    if (device.interrupts() && !receive_queues_.empty()) arm_interrupts();
+    if (!device.interrupts() || receive_queues_.empty()) return;
+    epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+    if (!arm_interrupts()) epoll_.reset();
 }
 
 DpdkPort::~DpdkPort() {
@@ -48,18 +50,17 @@ void DpdkPort::enter_thread() { Eal::register_thread(); }
 void DpdkPort::leave_thread() { Eal::unregister_thread(); }
 
 // Of all queues or none: a sleeper must not be woken by some only.
-void DpdkPort::arm_interrupts() {
+bool DpdkPort::arm_interrupts() {
     const Eal::Quiet quiet;
-    UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
-    if (!epoll) return;
+    armed_for_ = device_.starts();
     for (const u16 queue : receive_queues_) {
-        if (rte_eth_dev_rx_intr_enable(device_.port_id(), queue) != 0) return;
+        if (rte_eth_dev_rx_intr_enable(device_.port_id(), queue) != 0) return false;
         rte_eth_dev_rx_intr_disable(device_.port_id(), queue);
-        if (rte_eth_dev_rx_intr_ctl_q(device_.port_id(), queue, epoll.get(), RTE_INTR_EVENT_ADD, nullptr) !=
+        if (rte_eth_dev_rx_intr_ctl_q(device_.port_id(), queue, epoll_.get(), RTE_INTR_EVENT_ADD, nullptr) !=
             0)
-            return;
+            return false;
     }
-    epoll_ = std::move(epoll);
+    return true;
 }
 
 // What came in several segments, shares its buffer or lost its tag, as a plain frame. Null: dropped, counted.
@@ -187,14 +188,18 @@ bool DpdkPort::allocate(Frame& frame) {
     return true;
 }
 
+// A device that was started again has other descriptors. Without them the worker wakes by its nap's end.
 void DpdkPort::prepare_to_sleep() {
     flush();
-    if (!epoll_) return;
+    if (!epoll_ || !device_.ready()) return;
+    may_wake_ = armed_for_ == device_.starts() || arm_interrupts();
+    if (!may_wake_) return;
     for (const u16 queue : receive_queues_) rte_eth_dev_rx_intr_enable(device_.port_id(), queue);
 }
 
 void DpdkPort::wake() {
-    if (!epoll_) return;
+    if (!may_wake_ || !device_.ready()) return;
+    may_wake_ = false;
     constexpr int most = 8;
     rte_epoll_event events[most];
     rte_epoll_wait(epoll_.get(), events, most, 0);

@@ -59,7 +59,7 @@ public:
 private:
     static constexpr u32 burst = 64;
 
-    void arm_interrupts();
+    bool arm_interrupts();
     rte_mbuf* in_one_piece(rte_mbuf* received);
     void transmit_pending();
     void empty_inlet();
@@ -69,6 +69,8 @@ private:
     std::optional<u16> transmit_queue_;
     size_t next_queue_ = 0;
     UniqueFd epoll_;
+    u32 armed_for_ = 0;      // the device's start that `epoll_` has the queues of
+    bool may_wake_ = false;  // interrupts are on
     std::array<rte_mbuf*, burst> pending_{};
     std::atomic<u32> pending_count_{0};  // the worker's; others read
     struct {

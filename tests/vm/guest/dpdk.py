@@ -139,8 +139,8 @@ class Ports(unittest.TestCase):
     def from_client(self, *command):
         return run("ip", "netns", "exec", "client", *command, check=False)
 
-    def fetch(self, address=VIP, number=80):
-        return self.from_client("curl", "-sS", "--max-time", "10", f"http://{address}:{number}/")
+    def fetch(self, address=VIP, number=80, limit=10):
+        return self.from_client("curl", "-sS", "--max-time", limit, f"http://{address}:{number}/")
 
     def await_answer(self, what):
         def answered():
@@ -189,6 +189,35 @@ class Ports(unittest.TestCase):
             self.assertEqual(told["pages"], "huge")
             self.assertGreaterEqual(megabytes[node], SOME_BUFFERS, megabytes)
 
+    def check_counters(self):
+        """No counter of any port is as no link could have made it: 2^32 packets, or less than it was."""
+        for name in ENDS:
+            told = self.interface(name)["dpdk"]
+            for counter in ("received", "sent", "missed", "receive_errors", "transmit_errors"):
+                self.assertLess(told[counter], 1 << 31, f"{name}: {counter}")
+            for counter, value in told["extended"].items():
+                self.assertLess(value, 1 << 31, f"{name}: {counter}")
+
+    def check_interruption(self, name, interrupt, restore):
+        """Nothing passes after one, everything after the other, and the daemon is the same."""
+        before = self.interface(name)["dpdk"]
+        interrupt()
+        wait_until(lambda: self.fetch(limit=2).returncode != 0, "nothing passes", 30)
+        wait_until(lambda: not self.interface(name)["up"], f"{name} is seen down", 30)
+        self.check_counters()
+        restore()
+        wait_until(lambda: self.interface(name)["up"], f"{name} is seen up", 60)
+        self.await_answer("the VIP answers again")
+        self.assertIsNone(self.process.poll())
+        self.check_counters()
+        after = self.interface(name)["dpdk"]
+        for counter in ("received", "sent"):
+            self.assertGreater(after[counter], before[counter])
+
+    def test_4_a_link_that_goes_and_comes_back_carries_on(self):
+        for name, device in zip(ENDS, (self.front, self.back)):
+            self.check_interruption(name, lambda d=device: nics.set_link(d, "off"), lambda d=device: nics.set_link(d, "on"))
+
 
 class IgbAndE1000e(Ports):
     front, back = "i0", "e1"
@@ -216,11 +245,16 @@ class VirtualFunction(Ports):
         run(BIND, "bind", places["e1"])
         return [(function, VF_MAC), back]
 
-    def test_4_nothing_passes_while_the_physical_function_is_down_and_the_daemon_lives_on(self):
-        run("ip", "link", "set", "i0", "down")
-        wait_until(lambda: self.fetch().returncode != 0, "nothing passes", 30)
-        self.assertIsNone(self.process.poll())
-        self.assertTrue(self.interface("p1")["up"])
+    def test_5_a_physical_function_that_goes_down_and_comes_back(self):
+        def down():
+            run("ip", "link", "set", "i0", "down")
+
+        def up():
+            self.assertIn("its physical function i0 is down", json.dumps(self.interface("p0")["tiers"]))
+            self.assertTrue(self.interface("p1")["up"])
+            run("ip", "link", "set", "i0", "up")
+        for _ in range(3):
+            self.check_interruption("p0", down, up)
 
 
 class Refused(unittest.TestCase):

@@ -59,6 +59,18 @@ def wait_carrier(*names, timeout=20):
         time.sleep(0.05)
 
 
+def set_link(name, state, timeout=30):
+    """The host takes a NIC off its wire ("off") or puts it on again ("on")."""
+    asked = RESULTS / "link"
+    asked.with_suffix(".new").write_text(f"{name} {state}")
+    asked.with_suffix(".new").rename(asked)
+    deadline = time.monotonic() + timeout
+    while asked.exists():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"the host did not set the link of {name} {state} within {timeout} s")
+        time.sleep(0.05)
+
+
 def main():
     """Runs the module's unittest cases and leaves TAP for the host. Anything else it says is on the console."""
     import tap
