@@ -32,7 +32,7 @@ public:
     // Both outlive the tier.
     Status start(const struct tables& tables, node_state& node);
 
-    // Before the snapshot is in force.
+    // Before the snapshot is in force: no question about it may meet the rules of the one before.
     void apply(const config::Config& config, const compile::Snapshot& snapshot);
 
     // For a new engine; null, with a warning in the log, when there is none to be had.

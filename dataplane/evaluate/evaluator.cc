@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <semaphore>
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
@@ -86,12 +87,15 @@ void Evaluator::tend() {
 
 void Evaluator::set_rules(std::shared_ptr<const Rules> rules, std::shared_ptr<const FqdnNames> names,
                           u32 changed) {
-    loop_->post([this, rules = std::move(rules), names = std::move(names), changed] {
-        rules_ = rules;
+    std::binary_semaphore in_force(0);
+    loop_->post([this, &rules, &names, changed, &in_force] {
+        rules_ = std::move(rules);
         authorizations_.clear();
-        names_ = names;
+        names_ = std::move(names);
         learned_.forget_sets(changed);
+        in_force.release();
     });
+    in_force.acquire();
 }
 
 // While questions keep coming the thread stays awake for the next one, which saves both sides a system call.

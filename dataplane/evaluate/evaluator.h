@@ -46,8 +46,8 @@ public:
     // A link for one engine, served from now on, until the engine's side lets go of it.
     Result<std::shared_ptr<EvaluationLink>> connect();
 
-    // In force for questions and DNS answers that are read from now on. Of the FQDN sets in `changed` (bit
-    // per set) nothing is known any more.
+    // In force when it returns: for questions and DNS answers that are read from then on. Of the FQDN sets in
+    // `changed` (bit per set) nothing is known any more. Not from the evaluator's own thread.
     void set_rules(std::shared_ptr<const Rules> rules, std::shared_ptr<const FqdnNames> names, u32 changed);
 
     EvaluatorStatistics statistics() const;

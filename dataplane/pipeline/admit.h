@@ -246,7 +246,7 @@ SHARED u32 admit_again(struct pipeline* s) {
     struct flow* flow = s->ref.flow;
     if (!flow) return drop(REASON_FLOW_REPLACED);
     flow->rule = (u16)c->rule;
-    flow->generation = (u16)s->tables.node->generation;
+    if (!(c->flags & CONTEXT_UNASKED)) flow->generation = (u16)s->tables.node->generation;
     u8 flags = flow->flags & (u8) ~(FLOW_SET_DSCP | FLOW_METERED | FLOW_OBSERVED);
     if (c->service_flags & SERVICE_OBSERVED) flags |= FLOW_OBSERVED;
     flow->mode = (flow->mode & MODE_MASK) | (c->service_flags & SERVICE_ENGINE ? MODE_ENGINE : 0);

@@ -33,7 +33,8 @@ enum context_flags {
     CONTEXT_ECHO = 32,         // an echo request to a VIP, to be answered
     CONTEXT_METERED = 64,      // charged to the meter of rule `meter`
     CONTEXT_SPLIT = 128,       // leaves in fragments, by the MTU of the egress port
-    CONTEXT_EVALUATED = 256    // the epoll tier's verdict about its flow has come
+    CONTEXT_EVALUATED = 256,   // the epoll tier's verdict about its flow has come
+    CONTEXT_UNASKED = 512      // with CONTEXT_REVALIDATE: the question found no room, the next packet asks
 };
 
 // What one step of the short way (pipeline/settled.h) leaves to the next.

@@ -98,7 +98,7 @@ u32 Engine::State::fragment(pipeline_context& context) {
 }
 
 u32 Engine::State::evaluate(pipeline_context& context, const image_rule& rule) {
-    return evaluations.ask(context, rule, s.tables.now_ns);
+    return evaluations.ask(context, rule, s.tables.node->generation, s.tables.now_ns);
 }
 
 void Engine::State::first_pass(Slot& slot, Frame& frame) {

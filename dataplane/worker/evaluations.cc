@@ -19,9 +19,9 @@ Evaluations::Evaluations(std::shared_ptr<EvaluationLink> link, u32 frames, u64 w
     due_.reserve(slots_.size());
 }
 
-bool Evaluations::is_for(const Slot& slot, const flow_query& q, u16 rule) const {
+bool Evaluations::is_for(const Slot& slot, const flow_query& q, u16 rule, u32 generation) const {
     return slot.source == q.source && slot.destination == q.destination && slot.rule == rule &&
-           address_equal(&slot.source_address, &q.source_address) &&
+           slot.generation == generation && address_equal(&slot.source_address, &q.source_address) &&
            address_equal(&slot.destination_address, &q.destination_address);
 }
 
@@ -32,10 +32,10 @@ bool Evaluations::is_free(const Slot& slot, u64 now_ns) const {
     return now_ns - slot.since_ns > (slot.state == State::decided ? answer_lasts_ns : wait_ns_);
 }
 
-Evaluations::Slot* Evaluations::find(const flow_query& q, u16 rule, u64 now_ns) {
+Evaluations::Slot* Evaluations::find(const flow_query& q, u16 rule, u32 generation, u64 now_ns) {
     Slot* const set = &slots_[(q.hash & (sets - 1)) * ways];
     for (u32 i = 0; i < ways; ++i) {
-        if (set[i].state != State::empty && is_for(set[i], q, rule) && !is_free(set[i], now_ns))
+        if (set[i].state != State::empty && is_for(set[i], q, rule, generation) && !is_free(set[i], now_ns))
             return &set[i];
     }
     return nullptr;
@@ -72,7 +72,7 @@ bool Evaluations::put_question(const pipeline_context& c, u16 rule, u64 ticket, 
     return true;
 }
 
-u32 Evaluations::ask_anew(const pipeline_context& c, u16 rule, u64 now_ns) {
+u32 Evaluations::ask_anew(const pipeline_context& c, u16 rule, u32 generation, u64 now_ns) {
     Slot* const slot = place(c.q, now_ns);
     if (slot == nullptr) return VERDICT_EVALUATE;
     const u32 sequence = slot->sequence + 1;
@@ -86,6 +86,7 @@ u32 Evaluations::ask_anew(const pipeline_context& c, u16 rule, u64 now_ns) {
              c.q.source_address,
              c.q.destination_address,
              now_ns,
+             generation,
              sequence,
              0,
              none,
@@ -97,14 +98,15 @@ u32 Evaluations::ask_anew(const pipeline_context& c, u16 rule, u64 now_ns) {
     return waits;
 }
 
-u32 Evaluations::ask(pipeline_context& c, const image_rule& rule, u64 now_ns) {
+u32 Evaluations::ask(pipeline_context& c, const image_rule& rule, u32 generation, u64 now_ns) {
     if (!link_) return VERDICT_EVALUATE;
-    if (c.flags & CONTEXT_REVALIDATE) {  // goes on meanwhile; without room for the question, as it did before
-        put_question(c, rule.id, 0, now_ns);
+    if (c.flags &
+        CONTEXT_REVALIDATE) {  // goes on meanwhile; without room for the question, its next packet asks
+        if (!put_question(c, rule.id, 0, now_ns)) c.flags |= CONTEXT_UNASKED;
         return 0;
     }
-    const Slot* const slot = find(c.q, rule.id, now_ns);
-    if (slot == nullptr) return ask_anew(c, rule.id, now_ns);
+    const Slot* const slot = find(c.q, rule.id, generation, now_ns);
+    if (slot == nullptr) return ask_anew(c, rule.id, generation, now_ns);
     last_key_ = number_of(*slot);
     if (slot->state == State::asked) return waits;
     c.flags |= CONTEXT_EVALUATED;

@@ -22,8 +22,9 @@ public:
     // `link` may be null: then nobody can be asked. `frames` may wait at a time, each for `wait_ns` at most.
     Evaluations(std::shared_ptr<EvaluationLink> link, u32 frames, u64 wait_ns);
 
-    // As Surroundings::evaluate(). With VERDICT_WAIT last_key() is what hold() is to be told.
-    u32 ask(pipeline_context& context, const image_rule& rule, u64 now_ns);
+    // As Surroundings::evaluate(), for the snapshot `generation`. With VERDICT_WAIT last_key() is what hold()
+    // is to be told.
+    u32 ask(pipeline_context& context, const image_rule& rule, u32 generation, u64 now_ns);
     u64 last_key() const { return last_key_; }
 
     // Keeps a frame whose flow, waiting.key, is undecided. False: no room for it.
@@ -54,10 +55,11 @@ private:
         u64 destination = 0;
         struct address source_address {};
         struct address destination_address {};
-        u64 since_ns = 0;  // asked, or decided
-        u32 sequence = 0;  // tells this question from earlier ones of the slot
-        u32 word = 0;      // decided
-        u32 first = none;  // frames that wait, a list
+        u64 since_ns = 0;    // asked, or decided
+        u32 generation = 0;  // snapshot that it was asked under: for another one it is no verdict
+        u32 sequence = 0;    // tells this question from earlier ones of the slot
+        u32 word = 0;        // decided
+        u32 first = none;    // frames that wait, a list
         u32 last = none;
         u16 rule = 0;
         u8 frames = 0;
@@ -68,12 +70,12 @@ private:
         u32 next = none;
     };
 
-    bool is_for(const Slot& slot, const flow_query& q, u16 rule) const;
+    bool is_for(const Slot& slot, const flow_query& q, u16 rule, u32 generation) const;
     bool is_free(const Slot& slot, u64 now_ns) const;
-    Slot* find(const flow_query& q, u16 rule, u64 now_ns);
+    Slot* find(const flow_query& q, u16 rule, u32 generation, u64 now_ns);
     Slot* place(const flow_query& q, u64 now_ns);
     bool put_question(const pipeline_context& context, u16 rule, u64 ticket, u64 now_ns);
-    u32 ask_anew(const pipeline_context& context, u16 rule, u64 now_ns);
+    u32 ask_anew(const pipeline_context& context, u16 rule, u32 generation, u64 now_ns);
     size_t take_from(Slot& slot, WaitingFrame* out, size_t most);
     u32 number_of(const Slot& slot) const { return static_cast<u32>(&slot - slots_.data()); }
 

@@ -158,6 +158,36 @@ TEST_F(EngineEvaluate, AfterAReloadAFlowGoesOnWhileItIsJudgedAnew) {
     EXPECT_FALSE(question());
 }
 
+TEST_F(EngineEvaluate, AVerdictAskedForBeforeAReloadIsNoneAfterIt) {
+    EXPECT_TRUE(node.run({dns_query()}).empty());
+    const auto before = question();
+    node.reload(sample(ask_about_dns));
+    answer(*before, 0);
+    EXPECT_TRUE(node.expire().empty());  // the frame goes on waiting, its flow is asked about anew
+    const auto after = question();
+    ASSERT_TRUE(after);
+    answer(*after, drop(REASON_EVALUATION));
+    EXPECT_EQ(node.expire().at(0).decision.word, denied);
+    expect_books_close(node);
+}
+
+TEST_F(EngineEvaluate, AFlowThatFindsNoRoomForItsQuestionAfterAReloadAsksWithItsNextPacket) {
+    EXPECT_TRUE(node.run({dns_query()}).empty());
+    answer(*question(), 0);
+    EXPECT_EQ(node.expire().size(), 1u);
+    node.reload(sample(ask_about_dns));
+    while (link->questions.push({.ticket = 1})) continue;
+    EXPECT_EQ(node.run_one(dns_query()).verdict(), u32{VERDICT_FORWARD});
+    while (link->questions.front() != nullptr) {
+        EXPECT_EQ(link->questions.front()->ticket, 1u);
+        link->questions.pop();
+    }
+    EXPECT_EQ(node.run_one(dns_query()).verdict(), u32{VERDICT_FORWARD});
+    EXPECT_TRUE(question());
+    EXPECT_EQ(node.run_one(dns_query()).verdict(), u32{VERDICT_FORWARD});
+    EXPECT_FALSE(question());
+}
+
 TEST_F(EngineEvaluate, AReloadEndsADenial) {
     EXPECT_TRUE(node.run({dns_query()}).empty());
     answer(*question(), drop(REASON_EVALUATION));
