@@ -3,6 +3,7 @@
 // What the DPDK tier tells about itself.
 #include "control/daemon/counter_sums.h"
 #include "control/daemon/dpdk_state.h"
+#include "control/daemon/worker_report.h"
 #include "dataplane/io/dpdk/eal.h"
 #include "dataplane/placement/memory_scope.h"
 
@@ -98,22 +99,9 @@ std::vector<worker_counters> DpdkTier::counters() const {
 std::vector<api::WorkerReport> DpdkTier::worker_reports(u32 first) const {
     std::vector<api::WorkerReport> reports;
     for (const auto& member : state_->members) {
-        const WorkerStatistics s = member->worker->statistics();
-        api::WorkerReport report;
+        api::WorkerReport report =
+            report_of(member->worker->statistics(), member->place, fmt::format("sluice-d{}", reports.size()));
         report.id = first + static_cast<u32>(reports.size());
-        report.thread = fmt::format("sluice-d{}", reports.size());
-        report.core = member->place.core;
-        report.node = member->place.node;
-        report.memory_node = member->place.memory_node;
-        report.placement = member->place.reason;
-        report.busy_ns = s.busy_ns;
-        report.idle_ns = s.total_ns > s.busy_ns ? s.total_ns - s.busy_ns : 0;
-        report.sleeps = s.sleeps;
-        report.batches = s.batches;
-        report.frames = s.frames;
-        report.transmit_refused = s.transmit_refused;
-        report.host_path_refused = s.host_path_refused;
-        report.sent_elsewhere = s.sent_elsewhere;
         reports.push_back(report);
     }
     return reports;

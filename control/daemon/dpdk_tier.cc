@@ -8,6 +8,7 @@
 
 #include "control/daemon/counter_sums.h"
 #include "control/daemon/dpdk_state.h"
+#include "control/daemon/worker_report.h"
 #include "dataplane/base/log.h"
 #include "dataplane/placement/memory_scope.h"
 
@@ -17,15 +18,6 @@ namespace {
 
 // Behind them lie the AF_XDP workers' and the XDP program's.
 constexpr u32 first_scratch = FLOW_SCRATCH * 3 / 4;
-
-Polling polling_of(config::Poll poll) {
-    switch (poll) {
-        case config::Poll::adaptive: return Polling::adaptive;
-        case config::Poll::busy: return Polling::busy;
-        case config::Poll::interrupt: return Polling::interrupt;
-    }
-    return Polling::adaptive;
-}
 
 }  // namespace
 

@@ -3,27 +3,9 @@
 
 #include <algorithm>
 
+#include "dataplane/io/xdp/snapshot_switch.h"
+
 namespace sluice::control {
-
-namespace {
-
-// Word by word: engines read these bits meanwhile, and need what old and new snapshot want until all have
-// taken the new one.
-void widen(struct interest& to, const struct interest& by) {
-    for (size_t i = 0; i < INTEREST_BITS / 64; ++i) {
-        __atomic_fetch_or(&to.hosts[i], by.hosts[i], __ATOMIC_RELAXED);
-        __atomic_fetch_or(&to.prefixes[i], by.prefixes[i], __ATOMIC_RELAXED);
-    }
-}
-
-void narrow(struct interest& to, const struct interest& source) {
-    for (size_t i = 0; i < INTEREST_BITS / 64; ++i) {
-        __atomic_store_n(&to.hosts[i], source.hosts[i], __ATOMIC_RELAXED);
-        __atomic_store_n(&to.prefixes[i], source.prefixes[i], __ATOMIC_RELAXED);
-    }
-}
-
-}  // namespace
 
 std::unique_ptr<NodeTables> NodeTables::of(XdpDataplane& xdp) {
     std::unique_ptr<NodeTables> tables(new NodeTables);
@@ -76,15 +58,15 @@ Result<std::shared_ptr<const Image>> NodeTables::publish_in_memory(
     auto memory = Mapping::anonymous(bytes, bytes >= Mapping::huge_page_size);
     if (!memory) return memory.error().with_context(fmt::format("snapshot {}", snapshot.generation));
     std::memcpy(memory->data(), snapshot.lines.data(), bytes);
-    node_state& state = node();
-    widen(state.destination, snapshot.interests.destination);
-    widen(state.source, snapshot.interests.source);
     auto image = std::make_shared<const Image>(
         Image{*std::move(memory), static_cast<u32>(snapshot.lines.size()), snapshot.generation});
-    follow(*image);
-    __atomic_store_n(&state.generation, snapshot.generation, __ATOMIC_RELEASE);
-    narrow(state.destination, snapshot.interests.destination);
-    narrow(state.source, snapshot.interests.source);
+    const auto turn = [&]() -> Status {
+        follow(*image);
+        return {};
+    };
+    const Status status = switch_snapshot(node(), snapshot.generation, snapshot.interests.destination,
+                                          snapshot.interests.source, turn);
+    if (!status) return status.error();
     return image;
 }
 

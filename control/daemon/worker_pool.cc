@@ -8,6 +8,7 @@
 
 #include "control/daemon/counter_sums.h"
 #include "control/daemon/kernel_router.h"
+#include "control/daemon/worker_report.h"
 #include "control/sizing/sizing.h"
 #include "dataplane/base/log.h"
 #include "dataplane/io/af_xdp/xsk_set.h"
@@ -23,15 +24,6 @@ namespace {
 
 // Behind them lie the scratch slots of the XDP program, one per CPU from 0 on.
 constexpr u32 first_scratch = FLOW_SCRATCH / 2;
-
-Polling polling_of(config::Poll poll) {
-    switch (poll) {
-        case config::Poll::adaptive: return Polling::adaptive;
-        case config::Poll::busy: return Polling::busy;
-        case config::Poll::interrupt: return Polling::interrupt;
-    }
-    return Polling::adaptive;
-}
 
 // Where a worker's packet buffers came to lie, in hundredths by node; empty: the kernel does not tell.
 std::vector<u32> percent_by_node(const Umem& umem) {
@@ -241,24 +233,12 @@ std::vector<api::WorkerReport> WorkerPool::worker_reports() const {
     std::vector<api::WorkerReport> reports;
     for (const auto& member : members_) {
         const WorkerStatistics s = member->worker->statistics();
-        api::WorkerReport report;
-        report.id = static_cast<u32>(reports.size());
-        const WorkerPlacement& place = options_.placement.plan.workers[report.id];
-        report.thread = fmt::format("sluice-w{}", report.id);
-        report.core = place.core;
-        report.node = place.node;
-        report.memory_node = place.memory_node;
+        const auto id = static_cast<u32>(reports.size());
+        api::WorkerReport report =
+            report_of(s, options_.placement.plan.workers[id], fmt::format("sluice-w{}", id));
+        report.id = id;
         report.memory_percent = member->memory_percent;
         report.pages = page_kind_name(member->sockets->umem().pages());
-        report.placement = place.reason;
-        report.busy_ns = s.busy_ns;
-        report.idle_ns = s.total_ns > s.busy_ns ? s.total_ns - s.busy_ns : 0;
-        report.sleeps = s.sleeps;
-        report.batches = s.batches;
-        report.frames = s.frames;
-        report.transmit_refused = s.transmit_refused;
-        report.host_path_refused = s.host_path_refused;
-        report.sent_elsewhere = s.sent_elsewhere;
         report.buffers = member->sockets->census(static_cast<u32>(s.waiting));
         reports.push_back(report);
     }

@@ -86,6 +86,17 @@ neighbors:
 """
 NETWORK = INTERFACES + ROUTES
 
+# A service whose packets to the backend travel in a tunnel; for under `services:`.
+TUNNELLED4 = f"""\
+  - name: ipip
+    vip: 192.0.2.12
+    protocol: udp
+    ports: "53"
+    mode: dsr_ipip
+    tunnel: {{ source4: 172.16.0.1 }}
+    backends: [{{ address: {B13} }}]
+"""
+
 
 def cut(packet, length):
     """The first LENGTH bytes of PACKET's frame."""

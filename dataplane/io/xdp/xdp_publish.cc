@@ -6,25 +6,11 @@
 #include <cerrno>
 #include <cstring>
 
+#include "dataplane/io/xdp/snapshot_switch.h"
 #include "dataplane/io/xdp/xdp_maps.h"
 
 namespace sluice {
 namespace {
-
-// Word by word: the program reads these bits meanwhile.
-void widen(struct interest& to, const struct interest& by) {
-    for (size_t i = 0; i < INTEREST_BITS / 64; ++i) {
-        __atomic_fetch_or(&to.hosts[i], by.hosts[i], __ATOMIC_RELAXED);
-        __atomic_fetch_or(&to.prefixes[i], by.prefixes[i], __ATOMIC_RELAXED);
-    }
-}
-
-void narrow(struct interest& to, const struct interest& source) {
-    for (size_t i = 0; i < INTEREST_BITS / 64; ++i) {
-        __atomic_store_n(&to.hosts[i], source.hosts[i], __ATOMIC_RELAXED);
-        __atomic_store_n(&to.prefixes[i], source.prefixes[i], __ATOMIC_RELAXED);
-    }
-}
 
 Result<UniqueFd> create_image_map(u32 generation, u32 lines) {
     LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP);
@@ -49,19 +35,18 @@ Result<std::shared_ptr<const Image>> XdpMaps::publish(std::span<const image_line
     if (!memory) return memory.error().with_context(fmt::format("snapshot {}", generation));
     std::memcpy(memory->data(), lines.data(), lines.size_bytes());
 
-    node_state& state = node();
-    widen(state.destination, destination);
-    widen(state.source, source);
-    const u32 zero = 0;
-    const int value = inner->get();
-    if (bpf_map_update_elem(fd("snapshot"), &zero, &value, BPF_ANY) != 0)
-        return system_error(errno, "snapshot {}: cannot be put into map snapshot", generation);
     auto image =
         std::make_shared<const Image>(Image{*std::move(memory), static_cast<u32>(lines.size()), generation});
-    if (follow) follow(*image);
-    __atomic_store_n(&state.generation, generation, __ATOMIC_RELEASE);
-    narrow(state.destination, destination);
-    narrow(state.source, source);
+    const auto turn = [&]() -> Status {
+        const u32 zero = 0;
+        const int value = inner->get();
+        if (bpf_map_update_elem(fd("snapshot"), &zero, &value, BPF_ANY) != 0)
+            return system_error(errno, "snapshot {}: cannot be put into map snapshot", generation);
+        if (follow) follow(*image);
+        return {};
+    };
+    if (Status status = switch_snapshot(node(), generation, destination, source, turn); !status)
+        return status.error();
     image_ = image;
     return image;
 }

@@ -15,13 +15,6 @@ services:
   - {{ name: dns6, vip: "{VIP6}", protocol: udp, ports: "53", backends: [{{ address: "{B11_6}", port: 5353 }}] }}
   - {{ name: web, vip: {VIP4}, protocol: tcp, ports: "80", backends: [{{ address: {B12}, port: 8080 }}] }}
   - {{ name: l2, vip: 192.0.2.11, protocol: udp, ports: "53", mode: dsr_l2, backends: [{{ address: {B12} }}] }}
-  - name: ipip
-    vip: 192.0.2.12
-    protocol: udp
-    ports: "53"
-    mode: dsr_ipip
-    tunnel: {{ source4: 172.16.0.1 }}
-    backends: [{{ address: {B13} }}]
   - name: ipip6
     vip: "2001:db8:a::12"
     protocol: udp
@@ -29,7 +22,7 @@ services:
     mode: dsr_ipip
     tunnel: {{ source6: "100::1" }}
     backends: [{{ address: "{B13_6}" }}]
-"""
+""" + TUNNELLED4
 FRAGMENTS = "the engine keeps what fragments belong together"
 DATA = Raw(bytes(range(256)) * 16)  # 4 KB
 SIZES = (1400, 1400)

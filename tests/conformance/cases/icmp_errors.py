@@ -13,13 +13,6 @@ services:
   - {{ name: web6, vip: "{VIP6}", protocol: tcp, ports: "80", backends: [{{ address: "{B11_6}", port: 8080 }}] }}
   - {{ name: dns, vip: {VIP4}, protocol: udp, ports: "53", backends: [{{ address: {B12}, port: 5353 }}] }}
   - {{ name: dns6, vip: "{VIP6}", protocol: udp, ports: "53", backends: [{{ address: "{B12_6}", port: 5353 }}] }}
-  - name: ipip
-    vip: 192.0.2.12
-    protocol: udp
-    ports: "53"
-    mode: dsr_ipip
-    tunnel: {{ source4: 172.16.0.1 }}
-    backends: [{{ address: {B13} }}]
   - name: gue6
     vip: "2001:db8:a::12"
     protocol: tcp
@@ -29,7 +22,7 @@ services:
     backends: [{{ address: "{B13_6}" }}]
   - {{ name: l2, vip: 192.0.2.13, protocol: udp, ports: "53", mode: dsr_l2, backends: [{{ address: {B13} }}] }}
   - {{ name: full, vip: 192.0.2.14, protocol: udp, ports: "53", mode: fullnat, backends: [{{ address: {B13} }}] }}
-"""
+""" + TUNNELLED4
 HOP4, HOP6 = "198.51.100.1", "2001:db8:f00::1"  # some router on the way
 ERRORS4 = [ICMP(type=3, code=1), ICMP(type=3, code=3), ICMP(type=3, code=4, nexthopmtu=1300), ICMP(type=11, code=0),
            ICMP(type=12, ptr=5)]
