@@ -13,7 +13,7 @@ libraries=(libbpf-dev libxdp-dev libelf-dev zlib1g-dev libnuma-dev libcap-dev li
     dpdk-dev libgtest-dev libbenchmark-dev libabsl-dev)
 checkers=(clang-format clang-tidy shellcheck)
 test_programs=(tshark tcpdump python3-scapy python3-yaml python3-jsonschema nginx-light libnginx-mod-stream haproxy dnsmasq-base bind9-dnsutils iperf3
-    prometheus iproute2 iputils-ping ethtool nftables curl jq procps)
+    prometheus iproute2 iputils-ping ethtool nftables curl jq procps valgrind)
 services=(nginx haproxy prometheus prometheus-node-exporter)
 
 wanted=("${build_tools[@]}" "${libraries[@]}" "${checkers[@]}" "${test_programs[@]}")

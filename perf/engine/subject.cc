@@ -14,11 +14,22 @@ constexpr size_t burst = 64;  // as a worker takes from a port
 constexpr u64 start_ns = 1'000'000'000'000;
 constexpr u64 steady_ns = 2'200'000'000;  // two periods of next hops' age
 
-std::string policy_text(int rules) {
+// Single addresses from 20.0.0.0 on, every other one.
+std::string set_text(u32 prefixes) {
+    std::string text = "    large: { prefixes: [";
+    for (u32 i = 0; i < prefixes; i++)
+        text += fmt::format("{}{}.{}.{}.{}", i ? ", " : "", 20 + (i >> 23), i >> 15 & 255, i >> 7 & 255,
+                            i << 1 & 255);
+    return text + "] }\n";
+}
+
+std::string policy_text(int rules, u32 prefixes) {
     std::string text =
         "policy:\n  default: allow\n  sets:\n    bogons: { prefixes: [198.18.0.0/15, 240.0.0.0/4, "
-        "\"3fff::/20\"] }\n  rules:\n"
-        "    - { name: no-bogons, from: [\"set:bogons\"], action: drop }\n";
+        "\"3fff::/20\"] }\n";
+    if (prefixes) text += set_text(prefixes);
+    text += "  rules:\n    - { name: no-bogons, from: [\"set:bogons\"], action: drop }\n";
+    if (prefixes) text += "    - { name: no-large, from: [\"set:large\"], action: drop }\n";
     for (int i = 1; i < rules - 1; i++)
         text += fmt::format(
             "    - {{ name: r{0}, from: [10.{1}.{2}.0/24], protocol: tcp, ports: \"{3}\", action: drop }}\n",
@@ -28,23 +39,37 @@ std::string policy_text(int rules) {
            "allow }\n";
 }
 
-std::string service_text(const std::string& mode, bool ipv6) {
+std::string other_services_text(u32 count) {
+    std::string text;
+    for (u32 i = 1; i < count; i++)
+        text += fmt::format(
+            "  - {{ name: s{0}, vip: 100.64.{1}.{2}, protocol: tcp, ports: \"80\", mode: nat, backends: [{{ "
+            "address: 10.1.{1}.{2}, "
+            "port: 8080 }}] }}\n",
+            i, i >> 8, i & 255);
+    return text;
+}
+
+std::string service_text(const std::string& mode, bool ipv6, u32 backends) {
     std::string text =
         fmt::format("  - name: web{}\n    vip: \"{}\"\n    protocol: tcp\n    ports: \"80\"\n    mode: {}\n",
                     ipv6 ? 6 : 4, ipv6 ? "2001:db8::10" : "192.0.2.10", mode);
     if (mode == "dsr_ipip") text += "    tunnel: { source4: 172.16.0.0/16, source6: \"2001:db8:2::/64\" }\n";
     text += "    backends:\n";
-    for (int i = 1; i <= 16; i++)
-        text += fmt::format("      - {{ address: \"{}{}\", port: {} }}\n", ipv6 ? "2001:db8:1::" : "10.0.1.",
-                            i, mode == "nat" ? 8080 : 80);
+    const int port = mode == "nat" ? 8080 : 80;
+    for (u32 i = 1; i <= backends; i++)
+        text +=
+            ipv6 ? fmt::format("      - {{ address: \"2001:db8:1::{:x}\", port: {} }}\n", i, port)
+                 : fmt::format("      - {{ address: 10.0.{}.{}, port: {} }}\n", 1 + (i >> 8), i & 255, port);
     return text;
 }
 
 std::string config_text(const SubjectPlan& plan) {
     return "version: 1\ninterfaces: [{ name: port0, mac: \"02:00:00:00:00:01\", addresses: [192.0.2.254/24, "
            "\"2001:db8::fe/64\"] }]\n" +
-           policy_text(plan.rules) + "services:\n" + service_text(plan.mode, false) +
-           service_text(plan.mode, true) +
+           policy_text(plan.rules, plan.prefixes) + "services:\n" +
+           service_text(plan.mode, false, plan.backends) + service_text(plan.mode, true, plan.backends) +
+           other_services_text(plan.services) +
            "routes:\n"
            "  - { prefix: 0.0.0.0/0, via: 192.0.2.1, mac: \"02:00:00:00:00:02\", interface: port0 }\n"
            "  - { prefix: \"::/0\", via: \"2001:db8::1\", mac: \"02:00:00:00:00:02\", interface: port0 }\n" +

@@ -15,6 +15,9 @@ struct SubjectPlan {
     std::string name;
     std::string mode = "nat";
     int rules = 10;
+    u32 prefixes = 0;  // of one more set, that a rule drops
+    u32 services = 1;  // of IPv4; the traffic is the first one's
+    u32 backends = 16;
     u32 table = 1 << 20;  // slots
     bool fill = false;    // with other flows, until it is full
     TrafficPlan traffic;
@@ -29,13 +32,18 @@ public:
     // CPU ns per packet over `passes` of all frames, after one that is not timed.
     Result<double> measure(int passes);
 
+    // One pass over the frames as stamped before.
+    Status run_pass();
+
     const std::string& name() const { return plan_.name; }
+    replay::OfflineNode& node() { return *node_; }
+    Traffic& traffic() { return *traffic_; }
+    const SubjectPlan& plan() const { return plan_; }
 
 private:
     explicit Subject(const SubjectPlan& plan) : plan_(plan) {}
 
     Status enter_flows();
-    Status run_pass();
 
     SubjectPlan plan_;
     std::unique_ptr<replay::OfflineNode> node_;

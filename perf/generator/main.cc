@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// live-frames send: UDP packets of many clients out of a device, as fast as one core makes them, until a
-// signal. live-frames sink: drops all that a device receives, and answers every line on standard input with
-// a line "NANOSECONDS PACKETS".
+// live-frames send: UDP packets of many clients out of a device, as fast as one core makes them or at a given
+// rate, until a signal or as many as asked for. live-frames sink: drops what a device receives of them, sends
+// other UDP packets back to whoever sent them, and answers every line on standard input with a line
+// "NANOSECONDS PACKETS".
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -31,8 +32,9 @@ struct Settings {
     u32 flows;
     u32 base;
     u32 sum;
-    u32 reserved;
+    u32 period;
     u64 random;
+    u64 due;
 };
 
 struct Arguments {
@@ -43,6 +45,8 @@ struct Arguments {
     std::string from_mac = "02:00:00:00:00:09";
     u16 port = 53;
     u32 flows = 65536;
+    double rate = 0;  // packets per second; 0: as fast as it goes
+    int packets = packets_per_call;
 };
 
 struct ObjectDeleter {
@@ -81,6 +85,7 @@ Result<Settings> settings_of(const Arguments& arguments) {
     settings.flows = arguments.flows;
     settings.base = 11u << 24;
     settings.random = 1;
+    settings.period = arguments.rate > 0 ? static_cast<u32>(1e9 / arguments.rate) : 0;
     return settings;
 }
 
@@ -98,7 +103,7 @@ Status send(const Arguments& arguments) {
     context.ingress_ifindex = if_nametoindex(arguments.device.c_str());
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = settings->bytes,
                 .data_size_in = sizeof settings->bytes, .ctx_in = &context, .ctx_size_in = sizeof context,
-                .repeat = packets_per_call, .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = 64);
+                .repeat = arguments.packets, .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = 64);
     const int status = bpf_prog_test_run_opts(program(*object, "generate"), &options);
     if (status != 0 && errno != EINTR) return system_error(errno, "send by {}", arguments.device);
     return {};
@@ -149,6 +154,9 @@ int main(int argc, char** argv) {
     sender->add_option("--to-mac", arguments.to_mac, "the receiver's")->required();
     sender->add_option("--from-mac", arguments.from_mac, "the sender's");
     sender->add_option("--flows", arguments.flows, "clients, from 11.0.0.0 on, at random");
+    sender->add_option("--rate", arguments.rate, "packets per second; 0: as fast as it goes");
+    sender->add_option("--packets", arguments.packets,
+                       "how many, as fast as it goes; default: until a signal");
     CLI::App* drain = app.add_subcommand("sink", "drop and count");
     drain->add_option("--device", arguments.device, "device")->required();
     CLI11_PARSE(app, argc, argv);

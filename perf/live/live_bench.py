@@ -12,12 +12,12 @@ import json
 import pathlib
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import time
 
-from lab import BACKEND, PORT, TEST_CORE, VIP, Lab, Path, Sluiced, inside, run, write_in
+from lab import BACKEND, PORT, TEST_CORE, VIP, Lab, Path, Sluiced, inside, run
+from suite import figures
 
 FLOWS = (1, 65536)
 
@@ -56,20 +56,31 @@ def first_on_core(process):
 
 
 def series(results, name, values):
-    results.append({"name": name, "median": statistics.median(values), "values": values})
+    results.append(figures.series(name, values))
+
+
+def forwards(path):
+    """Packets for the VIP are routed to the sink; nothing is translated."""
+    run("ip", "-n", path.node, "route", "add", VIP, "via", BACKEND, "dev", f"{path.name}1")
+
+
+def has_ipvs(path):
+    """Whether this kernel can do it: a service by ipvsadm, as nat to the sink."""
+    if not shutil.which("ipvsadm"):
+        return False
+    ipvs = inside(path.node, "ipvsadm")
+    made = subprocess.run([*ipvs, "-A", "-u", f"{VIP}:{PORT}", "-s", "rr"], capture_output=True, check=False)
+    if made.returncode:
+        return False
+    run("ip", "-n", path.node, "address", "add", f"{VIP}/32", "dev", "lo")
+    run(*ipvs, "-a", "-u", f"{VIP}:{PORT}", "-r", f"{BACKEND}:5353", "-m")
+    return True
 
 
 def measure_all(contenders, rounds, seconds, flows):
     """{name: ([packets/s], [CPU ns per packet])} of CONTENDERS, {name: (path, tasks)}; the first once more, for noise."""
-    order = [*contenders, f"{next(iter(contenders))} (A/A)"]
-    found = {name: ([], []) for name in order}
-    for _ in range(rounds):
-        for name in order:
-            path, tasks = contenders[name.removesuffix(" (A/A)")]
-            rate, cost = path.measure(flows, seconds, tasks())
-            found[name][0].append(rate)
-            found[name][1].append(cost)
-    return found
+    found = figures.interleaved(contenders, rounds, lambda one: one[0].measure(flows, seconds, one[1]()))
+    return {name: tuple(zip(*pairs)) for name, pairs in found.items()}
 
 
 def report(found, label, results):
@@ -84,13 +95,18 @@ def report(found, label, results):
 
 def scenario_xdp(arguments, results):
     with Lab(arguments.tools) as lab:
-        ours, theirs = Path(lab, "px"), Path(lab, "pn")
+        ours, theirs, plain, ipvs = Path(lab, "px"), Path(lab, "pn"), Path(lab, "pk"), Path(lab, "pi")
         nftables(theirs)
+        forwards(plain)
+        contenders = {"sluice nat in XDP": (ours, ours.napi), "nftables DNAT": (theirs, theirs.napi), "kernel forwarding": (plain, plain.napi)}
+        if has_ipvs(ipvs):
+            contenders["IPVS nat"] = (ipvs, ipvs.napi)
+        else:
+            print("left out: IPVS, which this kernel or machine has not")
         daemon = Sluiced(ours, arguments.sluiced, "[xdp]")
         try:
             for flows in FLOWS:
-                found = measure_all({"sluice nat in XDP": (ours, ours.napi), "nftables DNAT": (theirs, theirs.napi)},
-                                    arguments.rounds, arguments.seconds, flows)
+                found = measure_all(contenders, arguments.rounds, arguments.seconds, flows)
                 report(found, f"veth to veth, {flows} clients", results)
         finally:
             daemon.stop()
@@ -101,9 +117,7 @@ def scenario_af_xdp(arguments, results):
     found = {"sluice AF_XDP nat": ([], []), "testpmd macswap": ([], [])}
     with Lab(arguments.tools) as lab:
         path = Path(lab, "pa", threaded=False)
-        for device in ("pa0", "pa1"):
-            write_in(path.node, f"/sys/class/net/{device}/napi_defer_hard_irqs", 2)
-            write_in(path.node, f"/sys/class/net/{device}/gro_flush_timeout", 200000)
+        path.poll_busily()
         for _ in range(arguments.rounds):
             daemon = Sluiced(path, arguments.sluiced, "[af_xdp]", poll="busy", flows=131072)
             try:
@@ -130,9 +144,7 @@ def scenario_dpdk(arguments, results):
     found = {name: ([], []) for name in contenders}
     with Lab(arguments.tools) as lab:
         path = Path(lab, "pd", threaded=False)
-        for device in ("pd0", "pd1"):
-            write_in(path.node, f"/sys/class/net/{device}/napi_defer_hard_irqs", 2)
-            write_in(path.node, f"/sys/class/net/{device}/gro_flush_timeout", 200000)
+        path.poll_busily()
         for _ in range(arguments.rounds):
             for name, tiers in contenders.items():
                 daemon = Sluiced(path, arguments.sluiced, tiers, poll="busy", flows=131072)
@@ -189,7 +201,7 @@ SCENARIOS = {"xdp": scenario_xdp, "af_xdp": scenario_af_xdp, "dpdk": scenario_dp
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sluiced", required=True, help="the daemon")
-    parser.add_argument("--tools", required=True, help="folder of live-frames and generator.bpf.o")
+    parser.add_argument("--tools", required=True, help="the build's perf/")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--umem-kb", type=int, default=16384, help="size of the workers' packet buffers")

@@ -3,23 +3,17 @@
 
 #include <bpf/bpf.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "control/compile/compiler.h"
 #include "control/config/loader.h"
 #include "dataplane/base/fd.h"
+#include "perf/common/measure.h"
 
 namespace sluice::perf {
 
 namespace {
 
 constexpr u32 loopback = 1;  // ifindex that BPF_PROG_TEST_RUN presents
-
-u64 thread_ns() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<u64>(now.tv_sec) * 1'000'000'000 + static_cast<u64>(now.tv_nsec);
-}
 
 Result<Mapping> map_memory(bpf_object* object, const char* name, size_t length) {
     const int fd = bpf_object__find_map_fd_by_name(object, name);
@@ -86,11 +80,14 @@ Status ProgramUnderTest::configure(const std::string& yaml, u32 flows) {
     node->flow_bucket_mask = flows / FLOW_BUCKET_SLOTS - 1;
     node->source_mask = 16383;
     node->generation = snapshot->generation;
+    node->nat_port_first = 32768;
+    node->nat_port_count = 28000;
     node->slot_multiplier = 1;
     node->slots[node_slot_index(loopback, 0, 1)] = {.ifindex = loopback, .vlan = 0, .port = 1, .reserved = 0};
     node->ports[1] = {};
     node->ports[1].ifindex = loopback;
     node->ports[1].mtu = 9000;
+    node->ports[1].address4 = to_be32(0xc00002fe);  // of fullnat
     node->ports[1].device = 1;
     const u8 mac[6] = {2, 0, 0, 0, 0, 1};
     std::memcpy(node->ports[1].mac, mac, sizeof mac);
