@@ -329,6 +329,7 @@ Json policy_json(const Report& report) {
     for (const RuleReport& rule : report.rules) {
         Json entry = {{"name", rule.name},
                       {"action", rule.action},
+                      {"dry_run", rule.dry_run},
                       {"packets", rule.counters.packets},
                       {"bytes", rule.counters.bytes}};
         if (rule.evaluation) entry["evaluation"] = evaluation_json(*rule.evaluation);

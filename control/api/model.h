@@ -145,6 +145,7 @@ struct EvaluationReport {
 struct RuleReport {
     std::string name;
     std::string action;
+    bool dry_run = false;  // counts what it would decide
     struct pair_counters counters {};
     std::optional<EvaluationReport> evaluation;
 };

@@ -77,7 +77,7 @@ public:
                     break;
             }
         }
-        destination.policy_row = policy_.row(destination.policy_row, groups);
+        destination.policy = policy_.inside(destination.policy, groups);
         if (services.empty()) return {};
         Result<u32> table = ports.extend(destination.ports, services);
         if (!table) return table.error();
@@ -97,12 +97,13 @@ Result<Destinations> build_destinations(const config::Config& config, const Envi
                                         const Identities& ids, PolicyPrefixes& policy) {
     Destinations out;
     std::map<Destination, u32> known;
-    const auto intern = [&](const Destination& destination) {
+    const auto intern = [&](Destination destination) {
+        destination.policy = policy.row(destination.policy);
         const auto [at, added] = known.emplace(destination, static_cast<u32>(out.records.size()));
         if (added) out.records.push_back(destination);
         return at->second;
     };
-    const Destination uncovered{.policy_row = policy.base_row()};
+    const Destination uncovered{.policy = policy.base()};
     const u32 none = intern(uncovered);
 
     Builder builder(config, ids, policy);
@@ -135,7 +136,7 @@ u32 Destinations::write(ImageWriter& writer) const {
         image_destination record{};
         record.ports = lines[destination.ports];
         record.port_count = static_cast<u16>(ports.claims(destination.ports).size());
-        record.policy_row = static_cast<u16>(destination.policy_row);
+        record.policy_row = static_cast<u16>(destination.policy);
         record.flags = destination.flags;
         record.tunnel = destination.tunnel;
         out.push_back(record);

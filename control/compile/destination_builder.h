@@ -14,7 +14,7 @@ namespace sluice::compile {
 
 // Attributes of one destination. A longer prefix has those of the shorter ones around it, and its own.
 struct Destination {
-    u32 policy_row = 0;
+    u32 policy = 0;  // PolicyPrefixes' state while prefixes are joined, then its row
     u32 ports = VipPorts::none;
     u8 flags = 0;   // destination_flags
     u8 tunnel = 0;  // tunnel_type

@@ -52,12 +52,12 @@ Result<LpmTable> PolicyBuilder::sources() {
         while (last < items.size() && items[last].prefix == items[first].prefix) ++last;
         const PrefixKey& prefix = items[first].prefix;
         const u32* parent = covers.find(prefix);
-        const u32 row = sources_.row(parent != nullptr ? *parent : sources_.base_row(),
-                                     std::span(&items[first], last - first));
-        covers.push(prefix, row);
-        prefixes.push_back({prefix, row});
+        const u32 state = sources_.inside(parent != nullptr ? *parent : sources_.base(),
+                                          std::span(&items[first], last - first));
+        covers.push(prefix, state);
+        prefixes.push_back({prefix, sources_.row(state)});
     }
-    return build_lpm(std::move(prefixes), sources_.base_row());
+    return build_lpm(std::move(prefixes), sources_.row(sources_.base()));
 }
 
 Result<struct image_policy> PolicyBuilder::write(ImageWriter& writer) {
@@ -81,6 +81,7 @@ Result<struct image_policy> PolicyBuilder::write(ImageWriter& writer) {
     out.fqdn = writer.add(lines_of(fields_.fqdn));
     out.no_ports_row = fields_.no_ports_row;
     out.no_service_row = fields_.no_service_row;
+    out.enforced_row = fields_.enforced_row;
     return out;
 }
 

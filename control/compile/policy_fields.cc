@@ -64,14 +64,32 @@ struct Edge {
     bool starts;
 };
 
+// `ranges`, or all ports, without `except`. Both are ascending and disjoint, as is what comes out.
+config::PortRanges ports_of(const config::PortRanges& ranges, const config::PortRanges& except) {
+    config::PortRanges out;
+    for (config::PortRange left : ranges.empty() ? config::PortRanges{{0, 65535}} : ranges) {
+        bool all = false;
+        for (const config::PortRange& gap : except) {
+            if (gap.hi < left.lo || left.hi < gap.lo || all) continue;
+            if (left.lo < gap.lo) out.push_back({left.lo, static_cast<u16>(gap.lo - 1)});
+            all = gap.hi >= left.hi;
+            if (!all) left.lo = static_cast<u16>(gap.hi + 1);
+        }
+        if (!all) out.push_back(left);
+    }
+    return out;
+}
+
 // A sweep over the ports, stopping where some rule's range starts or ends.
-std::vector<u16> port_table(const Rules& rules, config::PortRanges Rule::*key, RowSet& rows) {
+std::vector<u16> port_table(const Rules& rules, config::PortRanges Rule::*key,
+                            config::PortRanges config::Except::*except, RowSet& rows) {
     std::vector<Edge> edges;
     RuleBits bits(rows.rules());
     for (u32 i = 0; i < rules.size(); ++i) {
-        const config::PortRanges& ranges = rules[i].*key;
-        if (ranges.empty()) bits.set(i);
-        for (const config::PortRange& range : ranges) {
+        const bool looks = !(rules[i].*key).empty() || !(rules[i].except.*except).empty();
+        if (!looks) bits.set(i);
+        if (!looks) continue;
+        for (const config::PortRange& range : ports_of(rules[i].*key, rules[i].except.*except)) {
             edges.push_back({range.lo, i, true});
             edges.push_back({range.hi + 1U, i, false});
         }
@@ -157,14 +175,15 @@ PolicyFields build_policy_fields(const config::Policy& policy, const Environment
     PolicyFields fields;
     if (rules.empty()) return fields;
     fields.protocols = protocol_table(rules, rows);
-    fields.destination_ports = port_table(rules, &Rule::ports, rows);
-    fields.source_ports = port_table(rules, &Rule::source_ports, rows);
+    fields.destination_ports = port_table(rules, &Rule::ports, &config::Except::ports, rows);
+    fields.source_ports = port_table(rules, &Rule::source_ports, &config::Except::source_ports, rows);
     fields.dscp = dscp_table(rules, rows);
     fields.ports = ingress_table(rules, environment, rows);
     fields.fqdn = fqdn_table(rules, ids, rows);
     fields.no_ports_row = row_where(
         rules, rows, [](const Rule& rule) { return rule.ports.empty() && rule.source_ports.empty(); });
     fields.no_service_row = service_row(rules, "", rows);
+    fields.enforced_row = row_where(rules, rows, [](const Rule& rule) { return !rule.dry_run; });
     return fields;
 }
 

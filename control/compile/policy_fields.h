@@ -26,6 +26,7 @@ struct PolicyFields {
     std::vector<u16> fqdn;   // [1 << FQDN_SETS]: by the sets that the destination is in
     u16 no_ports_row = 0;
     u16 no_service_row = 0;
+    u16 enforced_row = 0;  // 0: no rule is in dry run
 };
 
 PolicyFields build_policy_fields(const config::Policy& policy, const Environment& environment,

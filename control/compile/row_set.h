@@ -20,6 +20,12 @@ public:
     void clear(u32 rule) { words_[rule / 64] &= ~(1ULL << (rule % 64)); }
     const std::vector<u64>& words() const { return words_; }
 
+    RuleBits without(const RuleBits& others) const {
+        std::vector<u64> words = words_;
+        for (size_t i = 0; i < words.size(); ++i) words[i] &= ~others.words_[i];
+        return RuleBits(std::move(words));
+    }
+
 private:
     std::vector<u64> words_;
 };

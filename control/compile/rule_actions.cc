@@ -43,6 +43,7 @@ Result<image_rule> compile_rule(const config::Rule& rule, u16 id) {
         rule.when->overload == config::DefaultAction::allow)
         out.flags |= RULE_FALLBACK_ALLOW;
     if (!rule.stateful) out.flags |= RULE_STATELESS;
+    if (rule.dry_run) out.flags |= RULE_DRY_RUN;
     if (rule.set_dscp) {
         out.flags |= RULE_SET_DSCP;
         out.dscp = *rule.set_dscp;

@@ -150,6 +150,16 @@ struct When {
     bool operator==(const When&) const = default;
 };
 
+// What a rule does not match, although its other keys do.
+struct Except {
+    Mark where;
+    AddressMatch from;
+    AddressMatch to;
+    PortRanges ports;         // destination; empty: not given
+    PortRanges source_ports;  // empty: not given
+    bool operator==(const Except&) const = default;
+};
+
 // Every given match key must match. IP protocol numbers as IANA assigns them.
 struct Rule {
     Mark where;
@@ -165,7 +175,9 @@ struct Rule {
     std::optional<uint16_t> vlan;
     std::optional<uint8_t> dscp;
     std::string service;  // empty: not given
+    Except except;
     Action action = Action::allow;
+    bool dry_run = false;      // counts what it matches and decides nothing
     std::optional<Rate> rate;  // given exactly when the action is rate_limit
     std::optional<When> when;  // given exactly when the action is evaluate
     std::optional<uint8_t> set_dscp;

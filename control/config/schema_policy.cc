@@ -195,6 +195,20 @@ Codec<Action> action() {
                            {"evaluate", Action::evaluate}});
 }
 
+const Schema<Except>& except_schema() {
+    static const auto schema =
+        Schema<Except>(
+            "What the rule leaves out: a packet that any of these names does not match. One without ports "
+            "has "
+            "none of these ports.")
+            .key("from", &Except::from, address_match(), none, "not from these source addresses")
+            .key("to", &Except::to, address_match(), none, "not to these destination addresses")
+            .key("ports", &Except::ports, ranges("ports", 0, 65535), none, "not to these destination ports")
+            .key("source_ports", &Except::source_ports, ranges("ports", 0, 65535), none,
+                 "not from these source ports");
+    return schema;
+}
+
 }  // namespace
 
 const Schema<Rule>& rule_schema() {
@@ -217,7 +231,10 @@ const Schema<Rule>& rule_schema() {
             .key("vlan", &Rule::vlan, optional(integer<uint16_t>(1, 4094)), none, "match: VLAN tag")
             .key("dscp", &Rule::dscp, optional(integer<uint8_t>(0, 63)), none, "match: DSCP")
             .key("service", &Rule::service, name(), none, "match: the service that claims the packet")
+            .key("except", &Rule::except, mapping(except_schema()), none, "match: none of these")
             .key("action", &Rule::action, action(), required, "what happens to the packet")
+            .key("dry_run", &Rule::dry_run, boolean(), "false",
+                 "only count what the rule would decide; the next rule that matches decides")
             .key("rate", &Rule::rate, optional(mapping(rate_schema())), none, "for `rate_limit`")
             .key("when", &Rule::when, optional(mapping(when_schema())), none, "for `evaluate`")
             .key("set_dscp", &Rule::set_dscp, optional(integer<uint8_t>(0, 63)), none,

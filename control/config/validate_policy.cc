@@ -31,6 +31,13 @@ void check_protocol_keys(const Rule& rule, Checker& check) {
     }
 }
 
+void check_except(const Rule& rule, Checker& check) {
+    const bool ports = !rule.except.ports.empty() || !rule.except.source_ports.empty();
+    if (ports && rule.protocol && !has_ports(*rule.protocol)) {
+        check.wrong_here(rule.except.where, "no ports for a protocol other than tcp, udp and sctp");
+    }
+}
+
 // Keys that no packet can meet together, even where the protocol is left open.
 void check_open_protocol(const Rule& rule, Checker& check) {
     const bool wants_ports = !rule.ports.empty() || !rule.source_ports.empty();
@@ -55,6 +62,9 @@ void check_action(const Rule& rule, Checker& check) {
     if (rule.action != Action::evaluate && rule.when) {
         check.wrong(rule.where, "when", "no conditions but with the action evaluate");
     }
+    if (rule.dry_run && (rule.action == Action::rate_limit || rule.action == Action::evaluate)) {
+        check.wrong(rule.where, "dry_run", "no dry run but of allow, drop and reject");
+    }
     const bool lets_nothing_through = rule.action == Action::drop || rule.action == Action::reject;
     if (lets_nothing_through && rule.set_dscp) {
         check.wrong(rule.where, "set_dscp", "no mark on what is dropped or rejected");
@@ -65,17 +75,17 @@ void check_action(const Rule& rule, Checker& check) {
 }
 
 // Whether an address is in a set of domain names is asked about destinations, and apart from prefixes.
-void check_learned(const Rule& rule, const AddressMatch& match, std::string_view key, const Config& config,
-                   Checker& check) {
+void check_learned(const Mark& where, const AddressMatch& match, std::string_view key, bool allowed,
+                   const Config& config, Checker& check) {
     const auto learned = [&](const std::string& name) {
         const auto set = config.policy.sets.find(name);
         return set != config.policy.sets.end() && !set->second.fqdn.empty();
     };
     const auto count = std::count_if(match.sets.begin(), match.sets.end(), learned);
     if (count == 0) return;
-    if (key == "from") check.wrong(rule.where, key, "no set of domain names: they are for destinations");
+    if (!allowed) return check.wrong(where, key, "no set of domain names: they are for destinations (to)");
     if (!match.prefixes.empty() || count != static_cast<std::ptrdiff_t>(match.sets.size()))
-        check.wrong(rule.where, key, "sets of domain names alone, or none");
+        check.wrong(where, key, "sets of domain names alone, or none");
 }
 
 bool is_domain_name(std::string_view name) {
@@ -89,16 +99,17 @@ bool is_domain_name(std::string_view name) {
            name.find("..") == std::string_view::npos && std::all_of(name.begin(), name.end(), plain);
 }
 
-void check_sets(const Rule& rule, const AddressMatch& match, std::string_view key, const Config& config,
-                Checker& check) {
+// `learned`: whether sets of domain names may stand here.
+void check_sets(const Mark& where, const AddressMatch& match, std::string_view key, bool learned,
+                const Config& config, Checker& check) {
     for (const std::string& set : match.sets) {
         if (config.policy.sets.contains(set)) continue;
         std::vector<std::string> names;
         for (const auto& [name, ignored] : config.policy.sets) names.push_back(name);
-        check.wrong_entry(rule.where, key, "set:" + set,
+        check.wrong_entry(where, key, "set:" + set,
                           fmt::format("the name of a set under policy.sets{}", suggestion(set, names)));
     }
-    check_learned(rule, match, key, config, check);
+    check_learned(where, match, key, learned, config, check);
 }
 
 }  // namespace
@@ -119,8 +130,11 @@ void validate_policy(const Config& config, Checker& check) {
         check_protocol_keys(rule, check);
         check_open_protocol(rule, check);
         check_action(rule, check);
-        check_sets(rule, rule.from, "from", config, check);
-        check_sets(rule, rule.to, "to", config, check);
+        check_except(rule, check);
+        check_sets(rule.where, rule.from, "from", false, config, check);
+        check_sets(rule.where, rule.to, "to", true, config, check);
+        check_sets(rule.except.where, rule.except.from, "from", false, config, check);
+        check_sets(rule.except.where, rule.except.to, "to", false, config, check);
     }
 }
 

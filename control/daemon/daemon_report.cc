@@ -44,6 +44,7 @@ std::vector<pair_counters> Daemon::raw_rule_counters() const {
     }
     tiers_->pool_history().add_to(tiers_->pool(), counters);
     tiers_->dpdk().add_to(counters);
+    if (proxy_.proxy()) proxy_.proxy()->add_rules(counters);
     return counters;
 }
 
@@ -119,8 +120,8 @@ void Daemon::report_services(api::Report& report) const {
     report.default_action = config_.policy.default_action == config::DefaultAction::allow ? "allow" : "drop";
     for (const config::Rule& rule : config_.policy.rules) {
         const u32 id = naming_->identities.rules.at(rule.name);
-        report.rules.push_back(
-            {rule.name, word(rule.action), rule_book_.of(id, rules), tiers_->evaluation().report(rule.name)});
+        report.rules.push_back({rule.name, word(rule.action), rule.dry_run, rule_book_.of(id, rules),
+                                tiers_->evaluation().report(rule.name)});
     }
 }
 

@@ -50,6 +50,8 @@ Json record_json(const proxy::Record& r) {
             {"first_byte", static_cast<double>(r.first_byte_ns) / 1e9},
             {"first_sender", sender},
             {"tries", r.tries},
+            {"rule", r.rule},
+            {"dry_run", r.dry_run},
             {"thread", r.thread},
             {"client", side_json(r.side[proxy::CLIENT], r.side[proxy::BACKEND])},
             {"backend", side_json(r.side[proxy::BACKEND], r.side[proxy::CLIENT])}};

@@ -60,11 +60,15 @@ std::string claim_text(const struct pipeline& s, const Naming& naming) {
 std::string policy_text(const struct pipeline& s, const Naming& naming) {
     static constexpr const char* actions[] = {"", "allow", "drop", "reject"};
     const pipeline_context& c = *s.context;
+    std::string trial;
+    if (const image_rule* tried = rule_record(&s, c.dry_run); tried != nullptr)
+        trial = fmt::format("; rule {} (number {}) would {}, but is in dry run", naming.rule(c.dry_run),
+                            c.dry_run, actions[tried->action & 3]);
     const image_rule* rule = rule_record(&s, c.rule);
-    if (rule == nullptr) return "default";
+    if (rule == nullptr) return "default" + trial;
     const bool meters = (rule->flags & RULE_METER) != 0;
-    return fmt::format("rule {} (number {}): {}", naming.rule(c.rule), c.rule,
-                       meters ? "rate_limit" : actions[rule->action & 3]);
+    return fmt::format("rule {} (number {}): {}{}", naming.rule(c.rule), c.rule,
+                       meters ? "rate_limit" : actions[rule->action & 3], trial);
 }
 
 std::string meter_text(const struct pipeline& s, const Naming& naming) {

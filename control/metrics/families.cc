@@ -122,12 +122,19 @@ void services(const Report& report, Families& out) {
 
     auto rule_packets = FamilyBuilder::counter("sluice_policy_packets_total", "Packets that a rule decided.");
     auto rule_bytes = FamilyBuilder::counter("sluice_policy_bytes_total", "Bytes of them, as received.");
+    auto dry_packets = FamilyBuilder::counter("sluice_policy_dry_run_packets_total",
+                                              "Packets that a rule in dry run would have decided.");
     for (const api::RuleReport& rule : report.rules) {
+        if (rule.dry_run) {
+            dry_packets.add({{"rule", rule.name}, {"would", rule.action}}, rule.counters.packets);
+            continue;
+        }
         rule_packets.add({{"rule", rule.name}}, rule.counters.packets);
         rule_bytes.add({{"rule", rule.name}}, rule.counters.bytes);
     }
     out.push_back(rule_packets.take());
     out.push_back(rule_bytes.take());
+    out.push_back(dry_packets.take());
 }
 
 struct XskColumn {

@@ -276,8 +276,9 @@ std::string policy_text(const Json& policy) {
     std::string evaluations;
     Table table({{"rule"}, {"action"}, {"packets", true}, {"bytes", true}});
     for (const Json& rule : policy.at("rules"))
-        table.add({text_of(rule, "name"), text_of(rule, "action"), count_of(rule, "packets"),
-                   count_of(rule, "bytes")});
+        table.add({text_of(rule, "name"),
+                   (rule.value("dry_run", false) ? "would " : "") + text_of(rule, "action"),
+                   count_of(rule, "packets"), count_of(rule, "bytes")});
     for (const Json& rule : policy.at("rules")) {
         if (!rule.contains("evaluation")) continue;
         const std::string line = text_of(rule, "name") + ": " + evaluation_text(rule.at("evaluation"));

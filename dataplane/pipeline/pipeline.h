@@ -44,6 +44,7 @@ SHARED void pipeline_begin(struct pipeline* s, u32 ifindex, u32 flags) {
     c->service = 0;
     c->backend = 0;
     c->rule = 0;
+    c->dry_run = 0;
     c->meter = 0;
     c->rule_flags = 0;
     c->service_flags = 0;

@@ -76,7 +76,7 @@ SHARED u64 policy_row_word(const struct pipeline* s, u32 number, u32 index) {
 SHARED u64 policy_and(const struct pipeline* s, u32 index) {
     index = (u32)forget(&s->tables, index);
     u64 all = policy_row_word(s, 0, index);
-    for (u32 i = 1; i < POLICY_DIMENSIONS; i++) {
+    for (u32 i = 1; i < POLICY_ROWS; i++) {
         if (i >= *(const volatile u32*)&s->context->policy_row_count) break;
         all &= policy_row_word(s, i, index);
     }
@@ -128,17 +128,21 @@ SHARED u32 policy_evaluate(struct pipeline* s, const struct image_rule* rule) {
     return rule->flags & RULE_FALLBACK_ALLOW ? 0 : drop(REASON_EVALUATION_OVERLOAD);
 }
 
+// Counts the packet under RULE.
+SHARED void policy_count(struct pipeline* s, const struct image_rule* rule) {
+    struct pair_counters* counters = rule ? rule_counters_at(&s->tables, rule->id) : NULL;
+    if (!counters) return;
+    counters->packets++;
+    counters->bytes += s->context->length;
+}
+
 SHARED u32 policy_apply(struct pipeline* s, const struct image_rule* rule) {
     struct pipeline_context* c = s->context;
     c->rule_flags = rule->flags;
     c->dscp = rule->dscp;
     u32 word = rule->action == ACTION_EVALUATE ? policy_evaluate(s, rule) : 0;
     if (verdict_of(word) == VERDICT_PUNT || verdict_of(word) == VERDICT_WAIT) return word;  // not decided
-    struct pair_counters* counters = rule_counters_at(&s->tables, rule->id);
-    if (counters) {
-        counters->packets++;
-        counters->bytes += c->length;
-    }
+    policy_count(s, rule);
     if (word) return word;
     if (rule->action == ACTION_DROP) return drop(REASON_POLICY);
     if (rule->action == ACTION_REJECT) return reject(ANSWER_POLICY);
@@ -153,23 +157,41 @@ SHARED u32 stage_options(struct pipeline* s) {
     return header && (header->flags & IMAGE_DROP_IP_OPTIONS) ? drop(REASON_IP_OPTIONS) : 0;
 }
 
-SHARED u32 stage_policy(struct pipeline* s) {
+// Sets c->rule, and c->dry_run where a rule in dry run comes before it: then the others are asked once more.
+SHARED void policy_find(struct pipeline* s, const struct image_policy* policy) {
     struct pipeline_context* c = s->context;
-    const struct image_header* header = image_header_of(&s->tables);
-    const struct image_policy* policy = image_policy_of(&s->tables);
-    if (!header || !policy) return VERDICT_PASS;
-    c->rule_flags = 0;
-    c->rule = 0;
-    if (c->direction) return 0;  // a stateless service's reply
-    if (policy->words) {
-        policy_rows_of(s, policy);
+    policy_rows_of(s, policy);
+    for (u32 pass = 0; pass < 2; pass++) {
         c->rule = policy_match(s, policy);
-    }
-    if (c->rule) {
         const struct image_rule* rule = rule_record(s, c->rule);
+        if (!rule || !(rule->flags & RULE_DRY_RUN) || pass) return;
+        c->dry_run = c->rule;
+        policy_add_row(c, policy, policy->enforced_row);
+    }
+}
+
+SHARED u32 policy_decide(struct pipeline* s) {
+    const struct image_header* header = image_header_of(&s->tables);
+    if (s->context->rule) {
+        const struct image_rule* rule = rule_record(s, s->context->rule);
         return rule ? policy_apply(s, rule) : drop(REASON_POLICY);
     }
-    return header->flags & IMAGE_DEFAULT_DROP ? drop(REASON_POLICY) : 0;
+    return !header || header->flags & IMAGE_DEFAULT_DROP ? drop(REASON_POLICY) : 0;
+}
+
+SHARED u32 stage_policy(struct pipeline* s) {
+    struct pipeline_context* c = s->context;
+    const struct image_policy* policy = image_policy_of(&s->tables);
+    if (!policy) return VERDICT_PASS;
+    c->rule_flags = 0;
+    c->rule = 0;
+    c->dry_run = 0;
+    if (c->direction) return 0;  // a stateless service's reply
+    if (policy->words) policy_find(s, policy);
+    u32 word = policy_decide(s);
+    if (c->dry_run && verdict_of(word) != VERDICT_PUNT && verdict_of(word) != VERDICT_WAIT)
+        policy_count(s, rule_record(s, c->dry_run));
+    return word;
 }
 
 STAGE_APART(stage_policy)

@@ -33,17 +33,17 @@ std::string access_line(const Record& r, bool json) {
     const char* const form =
         json
             ? R"({{"time":"{}","id":{},"service":"{}","protocol":"{}","client":"{}","vip":"{}","local":"{}",)"
-              R"("backend":"{}","ending":"{}","tries":{},"rule":{},"duration_us":{},"connect_us":{},)"
+              R"("backend":"{}","ending":"{}","tries":{},"rule":{},"dry_run":{},"duration_us":{},"connect_us":{},)"
               R"("first_byte_us":{},"bytes_from_client":{},"bytes_to_backend":{},"bytes_from_backend":{},)"
               R"("bytes_to_client":{},"high_water_client":{},"high_water_backend":{},"first_sender":"{}"}})"
             : "{} id={} service={} protocol={} client={} vip={} local={} backend={} ending={} tries={} "
-              "rule={} "
+              "rule={} dry_run={} "
               "duration_us={} connect_us={} first_byte_us={} bytes_from_client={} bytes_to_backend={} "
               "bytes_from_backend={} bytes_to_client={} high_water_client={} high_water_backend={} "
               "first_sender={}";
     return fmt::format(fmt::runtime(form), time_text(r.start_ns), r.id, r.service,
                        r.protocol == IPPROTO_TCP ? "tcp" : "udp", client.remote.text(), client.local.text(),
-                       backend.local.text(), backend.remote.text(), ending_name(r.ending), r.tries, r.rule,
+                       backend.local.text(), backend.remote.text(), ending_name(r.ending), r.tries, r.rule, r.dry_run,
                        r.duration_ns / 1000, r.connect_ns / 1000, r.first_byte_ns / 1000, client.bytes_read,
                        backend.bytes_written, backend.bytes_read, client.bytes_written, client.high_water,
                        backend.high_water, sender_name(r.first_sender));

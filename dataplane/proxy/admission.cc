@@ -71,6 +71,7 @@ Decision Admission::judge(const Arrival& arrival, u32 flags) {
     context_.port = arrival.ingress;
     context_.service = 0;
     context_.rule = 0;
+    context_.dry_run = 0;
     context_.meter = 0;
     context_.direction = 0;
     context_.length = 0;

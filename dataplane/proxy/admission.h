@@ -59,6 +59,7 @@ public:
     const ServiceSettings* service() const { return service_; }
     bool goes_on() const { return original_; }  // to where it was going
     u32 rule() const { return context_.rule; }  // position + 1; 0: the default
+    u32 dry_run() const { return context_.dry_run; }  // the same of the one in dry run that would decide
     bool rules_ask_for_ingress() const;
 
     // A backend that is up and not among `tried` (ids); false: there is none.

@@ -58,6 +58,7 @@ struct alignas(64) Connection {
     u16 backend_id = 0;
     u32 idle_timeout_ms = 0;
     u32 rule = 0;
+    u32 dry_run = 0;
     u32 ingress = 0;  // port number, as the policy sees it
     HeaderVersion send_header = HeaderVersion::none;
     Arrives arrives = Arrives::as_addressed;

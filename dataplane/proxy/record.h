@@ -49,7 +49,8 @@ struct Record {
     Ending ending = Ending::open;
     u8 first_sender = 255;  // CLIENT or BACKEND; 255: nobody has sent yet
     u8 tries = 0;           // backends tried
-    u32 rule = 0;           // position + 1 of the rule that allowed it; 0: the default
+    u32 rule = 0;           // position + 1 of the rule that decided; 0: the default
+    u32 dry_run = 0;        // the same of the one in dry run that would have; 0: none
     u32 thread = 0;
     u64 start_ns = 0;  // since 1970
     u64 duration_ns = 0;

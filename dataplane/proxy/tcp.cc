@@ -119,6 +119,7 @@ bool Loop::admit(Connection& c) {
     const Decision decision = admission_.admit(arrival_of(c));
     const ServiceSettings* service = admission_.service();
     c.rule = admission_.rule();
+    c.dry_run = admission_.dry_run();
     if (service == nullptr) {  // its service has just left the configuration
         c.counters = &table_.service("");
         refuse(c, Ending::service_removed);
@@ -446,6 +447,7 @@ Record Loop::record_of(const Connection& c) const {
     record.first_sender = c.first_sender;
     record.tries = c.tries;
     record.rule = c.rule;
+    record.dry_run = c.dry_run;
     record.thread = number_;
     record.duration_ns = now_ns_ - c.start_ns;
     record.start_ns = wall_ns() - record.duration_ns;

@@ -166,6 +166,7 @@ UdpSession* UdpSessions::open(Listener& listener, const Key& key) {
     s.service = service->label;
     s.idle_timeout_ms = service->idle_timeout_ms;
     s.rule = admission_.rule();
+    s.dry_run = admission_.dry_run();
     s.counters = counters;
     s.backend_counters = host_.backend_counters(service->label, backend);
     s.id = host_.next_id();
@@ -297,6 +298,7 @@ Record UdpSessions::record_of(const UdpSession& s) const {
     record.first_sender = CLIENT;
     record.tries = 1;
     record.rule = s.rule;
+    record.dry_run = s.dry_run;
     record.duration_ns = host_.now_ns() - s.start_ns;
     record.start_ns = wall_ns() - record.duration_ns;
     record.first_byte_ns = s.first_byte_ns;

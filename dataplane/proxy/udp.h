@@ -31,6 +31,7 @@ struct alignas(8) UdpSession {
     u16 service_id = 0;
     u32 idle_timeout_ms = 0;
     u32 rule = 0;
+    u32 dry_run = 0;
     bool dead = false;
     const char* service = "";
     ServiceCounters* counters = nullptr;

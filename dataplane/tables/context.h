@@ -9,7 +9,7 @@
 
 SHARED_BEGIN
 
-enum { POLICY_DIMENSIONS = 9, POLICY_ROW_SLOTS = 16 };
+enum { POLICY_DIMENSIONS = 9, POLICY_ROWS = POLICY_DIMENSIONS + 1, POLICY_ROW_SLOTS = 16 };
 
 // Where a flow was found, or is being written.
 struct flow_place {
@@ -62,6 +62,7 @@ struct pipeline_context {
     u32 service;     // id + 1; 0: none
     u32 backend;     // id + 1; 0: none
     u32 rule;        // position + 1; 0: the default
+    u32 dry_run;     // the same of the one in dry run that would have decided; 0: none
     u16 vip_port;    // with CONTEXT_TRANSLATED: the query's source port
     u16 alias_port;  // of the client as the backend sees it
     struct address alias_client;

@@ -144,6 +144,7 @@ struct image_policy {
     u16 no_ports_row;    // row of the port dimensions for a packet without ports
     u16 no_service_row;  // row of the service dimension for managed traffic
     u32 fqdn;  // line of u16[1 << FQDN_SETS], by the sets that the destination is in; 0: no rule looks
+    u32 enforced_row;  // of the rules that are not in dry run; 0: none is
 };
 
 enum { POLICY_SUMMARY_WORDS = 4 };
@@ -157,7 +158,8 @@ enum rule_flags {
     RULE_METER_BYTES = 8,   // the rate counts bytes, else packets
     RULE_SET_DSCP = 16,
     RULE_FIRST_ONLY = 32,     // matches TCP flags: only packets that match count against the rate
-    RULE_FALLBACK_ALLOW = 64  // evaluate: allow where nobody can be asked
+    RULE_FALLBACK_ALLOW = 64,  // evaluate: allow where nobody can be asked
+    RULE_DRY_RUN = 128         // counts, and leaves the decision to the rules after it
 };
 
 struct image_rule {
@@ -228,7 +230,7 @@ struct image_header {
     u32 reserved2[4];
     // line 2
     struct image_policy policy;
-    u32 reserved3[4];
+    u32 reserved3[2];
 };
 
 struct image_line {

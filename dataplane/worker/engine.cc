@@ -155,11 +155,13 @@ void Engine::State::third_pass(Slot& slot, Frame& frame) {
 void Engine::State::uncount_rule() const {
     const pipeline_context& c = *s.context;
     if (!(c.flags & (CONTEXT_STATELESS | CONTEXT_REVALIDATE)) || c.direction != 0) return;
-    const image_rule* rule = rule_record(&s, c.rule);
-    if (rule == nullptr) return;
-    pair_counters* counters = rule_counters_at(&s.tables, rule->id);
-    counters->packets--;
-    counters->bytes -= c.length;
+    for (const u32 position : {c.rule, c.dry_run}) {
+        const image_rule* rule = rule_record(&s, position);
+        if (rule == nullptr) continue;
+        pair_counters* counters = rule_counters_at(&s.tables, rule->id);
+        counters->packets--;
+        counters->bytes -= c.length;
+    }
 }
 
 // Into the room for what waits because of `why`: `word`, or a drop where it is full.

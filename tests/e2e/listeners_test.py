@@ -4,11 +4,10 @@
 import contextlib
 import os
 import socket
-import threading
 
 from case import main
 from programs import curl, nginx
-from proxying import ProxyCase, read_all
+from proxying import ProxyCase, read_all, udp_server
 from topology import wait_until
 
 PORTS = "20000-29999"
@@ -84,17 +83,7 @@ class Listeners(ProxyCase):
 
     def test_udp_answers_come_from_the_port_and_address_that_were_asked(self):
         lab = self.make_lab(backends=1)
-        with lab.backends[0].namespace.inside():
-            server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.addCleanup(server.close)
-        server.bind(("", 9000))
-
-        def answer():
-            with contextlib.suppress(OSError):
-                while True:
-                    data, peer = server.recvfrom(2048)
-                    server.sendto(b"echo " + data, peer)
-        threading.Thread(target=answer, daemon=True).start()
+        udp_server(self, lab.backends[0], lambda data: [b"echo " + data])
         udp = self.proxied(lab, "udp", protocol="udp", ports=PORTS) | {
             "vip": PREFIX, "backends": [{"address": lab.backends[0].address4, "port": 9000}]}
         daemon = self.start(lab, udp, timeouts={"udp": "1s"})

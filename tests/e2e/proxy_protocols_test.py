@@ -10,25 +10,14 @@ import time
 
 from case import main
 from programs import curl, dig, dnsmasq
-from proxying import ProxyCase, keep_accepting, listening, proxy_protocol_server, read_all, resident
+from proxying import ProxyCase, keep_accepting, listening, proxy_protocol_server, read_all, resident, udp_server
 from topology import VIP4, VIP6, wait_until
 
 
 class ProxyProtocols(ProxyCase):
     def test_udp_sessions_carry_many_replies_and_end_by_silence(self):
         lab = self.make_lab(backends=1)
-        with lab.backends[0].namespace.inside():
-            server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.addCleanup(server.close)
-        server.bind(("", 9000))
-
-        def answer():
-            with contextlib.suppress(OSError):
-                while True:
-                    data, peer = server.recvfrom(65536)
-                    for number in range(3):
-                        server.sendto(bytes([number]) + data, peer)
-        threading.Thread(target=answer, daemon=True).start()
+        udp_server(self, lab.backends[0], lambda data: [bytes([number]) + data for number in range(3)])
         daemon = self.start(lab, self.proxied(lab, "udp", protocol="udp", ports="9000"), timeouts={"udp": "1s"})
         clients = []
         for number in range(50):

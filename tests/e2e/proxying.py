@@ -53,6 +53,22 @@ def keep_accepting(server, taken):
             taken.append(server.accept()[0])
 
 
+def udp_server(case, backend, answers, port=9000):
+    """Sends all of ANSWERS(data) back for every datagram, until the case ends."""
+    with backend.namespace.inside():
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    case.addCleanup(server.close)
+    server.bind(("", port))
+
+    def run():
+        with contextlib.suppress(OSError):
+            while True:
+                data, peer = server.recvfrom(65536)
+                for answer in answers(data):
+                    server.sendto(answer, peer)
+    threading.Thread(target=run, daemon=True).start()
+
+
 def read_all(connection):
     data = bytearray()
     while more := connection.recv(1 << 18):

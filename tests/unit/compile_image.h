@@ -48,8 +48,9 @@ inline u32 claim(const Snapshot& snapshot, const naive::Packet& packet) {
     return image_service_of(&t, to.ports, to.port_count, packet.protocol, packet.destination_port);
 }
 
-// Position + 1 of the first rule that matches, as the packet path finds it; 0: none.
-inline u32 match(const Snapshot& snapshot, const naive::Packet& packet) {
+// Position + 1 of the first rule that matches, as the packet path finds it; 0: none. `dry_run`: of the one in
+// dry run that would have.
+inline u32 match(const Snapshot& snapshot, const naive::Packet& packet, u32* dry_run = nullptr) {
     static pipeline_context context;
     context = {};
     context.h.source = to_address(packet.source);
@@ -72,8 +73,9 @@ inline u32 match(const Snapshot& snapshot, const naive::Packet& packet) {
     s.tables = tables_of(snapshot.lines);
     s.context = &context;
     if (header.policy.words == 0) return 0;
-    policy_rows_of(&s, &header.policy);
-    return policy_match(&s, &header.policy);
+    policy_find(&s, &header.policy);
+    if (dry_run != nullptr) *dry_run = context.dry_run;
+    return context.rule;
 }
 
 // eth0 (1), its sub-interface eth0.200 (2) and eth1 (3).

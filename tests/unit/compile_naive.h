@@ -55,7 +55,13 @@ inline bool in_ranges(const config::PortRanges& ranges, uint16_t value) {
     });
 }
 
+inline bool excepts_ports(const config::Except& except, const Packet& packet) {
+    return packet.has_ports() && (in_ranges(except.ports, packet.destination_port) ||
+                                  in_ranges(except.source_ports, packet.source_port));
+}
+
 inline bool matches_transport(const config::Rule& rule, const Packet& packet) {
+    if (excepts_ports(rule.except, packet)) return false;
     if (rule.protocol && *rule.protocol != packet.protocol) return false;
     if (!rule.ports.empty() && (!packet.has_ports() || !in_ranges(rule.ports, packet.destination_port)))
         return false;
@@ -78,15 +84,25 @@ public:
         for (const auto& [name, set] : policy.sets) sets_.emplace(name, set.prefixes);
     }
 
-    // The first rule that matches, from 1; 0: the default decides.
+    // The first rule that matches, from 1, those in dry run left out; 0: the default decides.
     uint32_t first_rule(const Packet& packet, const std::string& service) const {
+        return first_rule(packet, service, false);
+    }
+    // The one in dry run that would decide; 0: none.
+    uint32_t dry_run(const Packet& packet, const std::string& service) const {
+        const uint32_t rule = first_rule(packet, service, true);
+        return rule != 0 && policy_.rules[rule - 1].dry_run ? rule : 0;
+    }
+
+private:
+    uint32_t first_rule(const Packet& packet, const std::string& service, bool dry_run) const {
         for (uint32_t i = 0; i < policy_.rules.size(); ++i) {
-            if (matches(policy_.rules[i], packet, service)) return i + 1;
+            const config::Rule& rule = policy_.rules[i];
+            if ((dry_run || !rule.dry_run) && matches(rule, packet, service)) return i + 1;
         }
         return 0;
     }
 
-private:
     bool lists(const config::AddressMatch& match, const config::Address& address) const {
         const auto covers = [&](const config::Prefix& prefix) { return prefix.contains(address); };
         if (match.empty() || std::any_of(match.prefixes.begin(), match.prefixes.end(), covers)) return true;
@@ -100,6 +116,9 @@ private:
         if (!rule.interface.empty() && rule.interface != packet.port->name) return false;
         if (rule.vlan && *rule.vlan != packet.port->vlan) return false;
         if (!rule.service.empty() && rule.service != service) return false;
+        const config::Except& except = rule.except;
+        if (!except.from.empty() && lists(except.from, packet.source)) return false;
+        if (!except.to.empty() && lists(except.to, packet.destination)) return false;
         return lists(rule.from, packet.source) && lists(rule.to, packet.destination);
     }
 

@@ -85,6 +85,11 @@ public:
         rule.from = addresses();
         rule.to = addresses();
         set_protocol(rule);
+        if (one_in(5)) rule.except.from = addresses();
+        if (one_in(5)) rule.except.to = addresses();
+        if (one_in(8) && (!rule.protocol || *rule.protocol == 6)) rule.except.ports = ranges();
+        if (one_in(8) && (!rule.protocol || *rule.protocol == 6)) rule.except.source_ports = ranges();
+        if (one_in(6)) rule.dry_run = rule.action != Action::rate_limit;
         if (one_in(10)) rule.dscp = static_cast<u8>(below(4));
         if (one_in(10)) rule.interface = one_in(2) ? "eth0.200" : "eth1";
         if (one_in(15)) rule.vlan = 200;
@@ -157,10 +162,12 @@ void expect_same_answers(size_t& decided, u64 seed, size_t rules, size_t large, 
         const u32 expected = policy.first_rule(packet, service != nullptr ? service->name : "");
         const u32 claimed = claim(snapshot, packet);
         ASSERT_EQ(claimed, service != nullptr ? snapshot.identities.services.at(service->name) + 1U : 0U);
-        ASSERT_EQ(match(snapshot, packet), expected)
+        u32 dry_run = 0;
+        ASSERT_EQ(match(snapshot, packet, &dry_run), expected)
             << "packet " << i << ": " << packet.source.text() << " > " << packet.destination.text()
             << " protocol " << +packet.protocol << " ports " << packet.source_port << " "
             << packet.destination_port;
+        ASSERT_EQ(dry_run, policy.dry_run(packet, service != nullptr ? service->name : "")) << "packet " << i;
         if (expected != 0) ++decided;
     }
 }

@@ -171,6 +171,11 @@ TEST(ConfigValidate, RuleKeysThatContradictEachOther) {
     EXPECT_NE(rule("action: drop, protocol: udp, tcp_flags: syn"), "");
     EXPECT_NE(rule("action: drop, protocol: tcp, icmp_types: \"8\""), "");
     EXPECT_NE(rule("action: drop, icmp_types: \"8\", ports: \"80\""), "");
+    EXPECT_EQ(rule("action: drop, protocol: tcp, except: { ports: \"80\", from: [10.0.0.0/8] }"), "");
+    EXPECT_NE(rule("action: drop, protocol: icmp, except: { ports: \"80\" }"), "");
+    EXPECT_NE(rule("action: drop, except: { to: [\"set:nowhere\"] }"), "");
+    EXPECT_EQ(rule("action: reject, dry_run: true"), "");
+    EXPECT_NE(rule("action: rate_limit, rate: { packets: 1/s }, dry_run: true"), "");
     EXPECT_NE(rule("action: drop, rate: { packets: 1/s }"), "");
     EXPECT_NE(rule("action: rate_limit, rate: { packets: 1/s, bytes: 1/s }"), "");
     EXPECT_NE(rule("action: rate_limit, rate: { burst: 1 }"), "");

@@ -55,8 +55,11 @@ api::Report sample() {
                             {{5, 500}, {4, 4'000'000'000}, 2},
                             "active"});
     report.services.push_back(web);
-    report.rules.push_back(
-        {"a-rule-with-a-rather-long-name-that-somebody-gave-it-for-good-reasons", "allow", {3, 300}, {}});
+    report.rules.push_back({"a-rule-with-a-rather-long-name-that-somebody-gave-it-for-good-reasons",
+                            "allow",
+                            false,
+                            {3, 300},
+                            {}});
     report.default_action = "allow";
     report.workers.push_back({});
     report.flows.capacity = 1 << 20;

@@ -133,6 +133,59 @@ def _(t):
     t.send(FROM_CLIENT / IP(src=CLIENT4, dst=VIP4) / TCP(dport=82)).passes()
 
 
+EXCEPT = NETWORK + f"""
+policy:
+  default: drop
+  managed: [10.0.0.0/8, "2001:db8:1::/64"]
+  sets:
+    partners: {{ prefixes: [203.0.113.128/25, "2001:db8:c::/64"] }}
+  rules:
+    - {{ name: tried, to: [{B12}], action: drop, dry_run: true }}
+    - {{ name: tried-too, to: [{B12}], action: allow, dry_run: true }}
+    - name: not-admin
+      from: [203.0.113.0/24, 203.0.113.10, "2001:db8:c::/64"]
+      except: {{ from: [203.0.113.8/29, "2001:db8:c::5"], to: [{B13}], ports: "22,8000-8010", source_ports: "1-1023" }}
+      action: allow
+    - {{ name: not-partners, protocol: 50, except: {{ from: ["set:partners"] }}, action: allow }}
+services:
+  - {{ name: good, vip: {VIP4}, protocol: tcp, ports: "80", backends: [{{ address: {B11} }}] }}
+"""
+
+
+@case("policy: what a rule excepts it does not match, longer prefixes inside included", EXCEPT)
+def _(t):
+    for source in ("203.0.113.7", "203.0.113.16", "203.0.113.255"):
+        forwarded(t, IP(src=source, dst=B11) / TCP(sport=4000, dport=80), MAC11, "not-admin")
+    for source in ("203.0.113.8", "203.0.113.10", "203.0.113.15", "198.51.100.1"):
+        t.send(FROM_CLIENT / IP(src=source, dst=B11) / TCP(sport=4000, dport=80)).drops("policy")
+    forwarded(t, IPv6(src="2001:db8:c::4", dst=B11_6) / TCP(sport=4000, dport=80), MAC11, "not-admin")
+    t.send(FROM_CLIENT / IPv6(src="2001:db8:c::5", dst=B11_6) / TCP(sport=4000, dport=80)).drops("policy")
+    t.send(FROM_CLIENT / IP(src="203.0.113.7", dst=B13) / TCP(sport=4001, dport=80)).drops("policy")
+    t.send(FROM_CLIENT / IP(src="203.0.113.130", dst=B11, proto=50) / Raw(b"esp")).forwards(
+        Ether(src=NODE, dst=MAC11) / IP(src="203.0.113.130", dst=B11, proto=50, ttl=63) / Raw(b"esp"), rule="not-admin")
+    t.send(FROM_CLIENT / IP(src="198.51.100.1", dst=B11, proto=50) / Raw(b"esp")).forwards(
+        Ether(src=NODE, dst=MAC11) / IP(src="198.51.100.1", dst=B11, proto=50, ttl=63) / Raw(b"esp"), rule="not-partners")
+    t.send(FROM_CLIENT / IP(src="203.0.113.10", dst=B11, proto=50) / Raw(b"esp")).forwards(
+        Ether(src=NODE, dst=MAC11) / IP(src="203.0.113.10", dst=B11, proto=50, ttl=63) / Raw(b"esp"), rule="not-partners")
+
+
+@case("policy: ports that a rule excepts; what has no ports is none of them", EXCEPT)
+def _(t):
+    for dport in (21, 23, 7999, 8011):
+        forwarded(t, IP(src=CLIENT4, dst=B11) / UDP(sport=4000, dport=dport), MAC11, "not-admin")
+    for dport in (22, 8000, 8005, 8010):
+        t.send(FROM_CLIENT / IP(src=CLIENT4, dst=B11) / UDP(sport=4000, dport=dport)).drops("policy")
+    for sport in (1, 1023):
+        t.send(FROM_CLIENT / IP(src=CLIENT4, dst=B11) / UDP(sport=sport, dport=80)).drops("policy")
+    forwarded(t, IP(src=CLIENT4, dst=B11) / ICMP(id=1), MAC11, "not-admin")
+
+
+@case("policy: a rule in dry run decides nothing", EXCEPT)
+def _(t):
+    forwarded(t, IP(src=CLIENT4, dst=B12) / TCP(sport=4000, dport=80), MAC12, "not-admin")
+    t.send(FROM_CLIENT / IP(src="203.0.113.8", dst=B12) / TCP(sport=4001, dport=80)).drops("policy")
+
+
 REJECT = NETWORK + f"""
 policy:
   managed: [10.0.0.0/8, "2001:db8:1::/64"]
