@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "control/compile/identities.h"
-#include "dataplane/packet/address.h"
+#include "dataplane/packet/text.h"
 
 namespace sluice::control {
 
@@ -38,9 +38,7 @@ struct Naming {
     }
 };
 
+// Its word, or its number.
 std::string protocol_name(u32 protocol);
-
-// "10.0.0.2:4242", "[2001:db8::1]:53"
-std::string endpoint_text(const struct address& a, u16 port);
 
 }  // namespace sluice::control

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/evaluate/authorizer.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <sys/epoll.h>
 
@@ -10,7 +9,7 @@
 #include <algorithm>
 #include <array>
 
-#include "dataplane/packet/headers.h"
+#include "dataplane/packet/text.h"
 
 namespace sluice::evaluate {
 
@@ -19,26 +18,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr long most_connections = 64;  // to one server
-
-std::string text_of(const struct address& a) {
-    std::array<char, INET6_ADDRSTRLEN> text{};
-    const bool v4 = address_is_ipv4(&a);
-    const be32 wire = address_to_ipv4(&a);
-    const void* const bytes = v4 ? static_cast<const void*>(&wire) : &a;
-    inet_ntop(v4 ? AF_INET : AF_INET6, bytes, text.data(), text.size());
-    return text.data();
-}
-
-const char* protocol_word(u8 protocol) {
-    switch (protocol) {
-        case PROTOCOL_TCP: return "tcp";
-        case PROTOCOL_UDP: return "udp";
-        case PROTOCOL_SCTP: return "sctp";
-        case PROTOCOL_ICMP: return "icmp";
-        case PROTOCOL_ICMPV6: return "icmpv6";
-        default: return nullptr;
-    }
-}
 
 // One question under way.
 struct Request {
@@ -68,9 +47,9 @@ Authorization read_authorization(std::string_view body) {
 
 std::string authorization_request(const std::string& rule, const EvaluationQuestion& question) {
     Json input = {{"rule", rule},
-                  {"source", text_of(question.flow.source_address)},
+                  {"source", address_text(question.flow.source_address)},
                   {"source_port", question.source_port},
-                  {"destination", text_of(question.flow.destination_address)},
+                  {"destination", address_text(question.flow.destination_address)},
                   {"destination_port", question.destination_port}};
     const char* const word = protocol_word(question.protocol);
     input["protocol"] = word != nullptr ? Json(word) : Json(question.protocol);

@@ -4,38 +4,34 @@
 // counted and lost, so that a slow log holds nobody up.
 #pragma once
 
-#include <atomic>
-#include <vector>
+#include <optional>
 
+#include "dataplane/base/spsc_ring.h"
 #include "dataplane/proxy/record.h"
 
 namespace sluice::proxy {
 
 class RecordQueue {
 public:
-    explicit RecordQueue(u32 capacity) : records_(capacity) {}  // 0: nobody reads, nothing is kept or counted
+    // 0: nobody reads, nothing is kept or counted
+    explicit RecordQueue(u32 capacity) {
+        if (capacity != 0) records_.emplace(capacity);
+    }
 
     // The loop's thread only.
     void push(const Record& record) {
-        if (records_.empty()) return;
-        const u64 head = head_.load(std::memory_order_relaxed);
-        if (head - tail_.load(std::memory_order_acquire) >= records_.size()) {
-            dropped_.add(1);
-            return;
-        }
-        records_[head % records_.size()] = record;
-        head_.store(head + 1, std::memory_order_release);
+        if (records_ && !records_->push(record)) dropped_.add(1);
     }
 
     // The writer's thread only: calls `take` with every record there is.
     template <typename Take>
     u64 drain(Take&& take) {
-        u64 tail = tail_.load(std::memory_order_relaxed);
-        const u64 head = head_.load(std::memory_order_acquire);
-        const u64 count = head - tail;
-        while (tail < head) {
-            take(records_[tail % records_.size()]);
-            tail_.store(++tail, std::memory_order_release);
+        u64 count = 0;
+        for (; records_; ++count) {
+            const Record* const record = records_->front();
+            if (record == nullptr) break;
+            take(*record);
+            records_->pop();
         }
         return count;
     }
@@ -43,9 +39,7 @@ public:
     u64 dropped() const { return dropped_.get(); }
 
 private:
-    std::vector<Record> records_;
-    std::atomic<u64> head_{0};
-    std::atomic<u64> tail_{0};
+    std::optional<SpscRing<Record>> records_;
     Counter dropped_;
 };
 

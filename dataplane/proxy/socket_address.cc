@@ -2,22 +2,14 @@
 #include "dataplane/proxy/socket_address.h"
 
 #include <arpa/inet.h>
-#include <fmt/format.h>
 
 #include <cstring>
 
+#include "dataplane/packet/text.h"
+
 namespace sluice::proxy {
 
-std::string Endpoint::text() const {
-    char buffer[INET6_ADDRSTRLEN] = "";
-    if (is_v4()) {
-        const u32 raw = address_to_ipv4(&address).raw;
-        inet_ntop(AF_INET, &raw, buffer, sizeof buffer);
-        return fmt::format("{}:{}", buffer, port);
-    }
-    inet_ntop(AF_INET6, &address, buffer, sizeof buffer);
-    return fmt::format("[{}]:{}", buffer, port);
-}
+std::string Endpoint::text() const { return endpoint_text(address, port); }
 
 socklen_t to_socket_address(const Endpoint& endpoint, SocketAddress& out) {
     if (endpoint.is_v4()) {
