@@ -24,7 +24,7 @@ MAY_INCLUDE = {
     "dataplane/io": ["dataplane/base", *SHARED, "bpf"],
     "dataplane/placement": ["dataplane/base", "dataplane/packet"],
     "dataplane/worker": BELOW_WORKER,
-    "dataplane/proxy": BELOW_WORKER,
+    "dataplane/proxy": [*BELOW_WORKER, "dataplane/placement"],
     "dataplane/evaluate": [*BELOW_WORKER, "dataplane/worker"],
     "control": [*BELOW_WORKER, "dataplane/placement", "dataplane/worker", "dataplane/evaluate", "dataplane/proxy"],
 }

@@ -43,10 +43,10 @@ std::string access_line(const Record& r, bool json) {
               "first_sender={}";
     return fmt::format(fmt::runtime(form), time_text(r.start_ns), r.id, r.service,
                        r.protocol == IPPROTO_TCP ? "tcp" : "udp", client.remote.text(), client.local.text(),
-                       backend.local.text(), backend.remote.text(), ending_name(r.ending), r.tries, r.rule, r.dry_run,
-                       r.duration_ns / 1000, r.connect_ns / 1000, r.first_byte_ns / 1000, client.bytes_read,
-                       backend.bytes_written, backend.bytes_read, client.bytes_written, client.high_water,
-                       backend.high_water, sender_name(r.first_sender));
+                       backend.local.text(), backend.remote.text(), ending_name(r.ending), r.tries, r.rule,
+                       r.dry_run, r.duration_ns / 1000, r.connect_ns / 1000, r.first_byte_ns / 1000,
+                       client.bytes_read, backend.bytes_written, backend.bytes_read, client.bytes_written,
+                       client.high_water, backend.high_water, sender_name(r.first_sender));
 }
 
 Result<std::unique_ptr<AccessLog>> AccessLog::open(const std::string& path, bool json,

@@ -57,8 +57,8 @@ public:
     Decision recheck(const Arrival& arrival);
 
     const ServiceSettings* service() const { return service_; }
-    bool goes_on() const { return original_; }  // to where it was going
-    u32 rule() const { return context_.rule; }  // position + 1; 0: the default
+    bool goes_on() const { return original_; }        // to where it was going
+    u32 rule() const { return context_.rule; }        // position + 1; 0: the default
     u32 dry_run() const { return context_.dry_run; }  // the same of the one in dry run that would decide
     bool rules_ask_for_ingress() const;
 

@@ -39,8 +39,12 @@ const HeldPoint* find(const std::vector<HeldPoint>& list, const ListenPoint& poi
 
 }  // namespace
 
-Listening::Listening(const std::string& no_bpf, size_t loops, std::vector<HeldPoint> inherited)
-    : loops_(loops), no_lookup_(no_bpf), inherited_(std::move(inherited)) {
+Listening::Listening(const std::string& no_bpf, const std::vector<int>& cpus,
+                     std::vector<HeldPoint> inherited)
+    : loops_(cpus.size()),
+      balance_(balance_program(cpus)),
+      no_lookup_(no_bpf),
+      inherited_(std::move(inherited)) {
     if (!no_lookup_.empty()) return;
     auto lookup = SocketLookup::open();
     if (lookup)
@@ -91,6 +95,11 @@ Result<std::vector<SharedFd>> Listening::open_all(ListenPoint& point) const {
         if (!fd) return fd.error();
         if (point.group()) point.at = local_endpoint(fd->get());
         fds.emplace_back(std::move(*fd));
+    }
+    if (point.protocol == IPPROTO_TCP && !balance_.empty()) {
+        const Status status = balance_accepts(fds.front().get(), balance_);
+        if (!status)
+            spdlog::warn("proxy: connections are taken on any memory node: {}", status.error().message);
     }
     return fds;
 }

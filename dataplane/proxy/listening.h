@@ -9,15 +9,16 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/proxy/accept_balance.h"
 #include "dataplane/proxy/listeners.h"
 
 namespace sluice::proxy {
 
 class Listening {
 public:
-    // `no_bpf`: why no program may be used; empty: it is tried. `inherited`: sockets of a process before this
-    // one, used for the first snapshot's points or closed with its commit().
-    Listening(const std::string& no_bpf, size_t loops, std::vector<HeldPoint> inherited);
+    // `no_bpf`: why no sk_lookup program may be used; empty: it is tried. `cpus`: by loop. `inherited`:
+    // sockets of a process before this one, used for the first snapshot's points or closed with its commit().
+    Listening(const std::string& no_bpf, const std::vector<int>& cpus, std::vector<HeldPoint> inherited);
 
     // What a snapshot takes. Nothing is in force before commit().
     struct Change {
@@ -43,6 +44,7 @@ private:
     Result<HeldPoint> hold(ListenPoint point, Change& change) const;
 
     size_t loops_;
+    std::vector<sock_filter> balance_;  // empty: the kernel's hash
     std::string no_lookup_;
     std::unique_ptr<SocketLookup> lookup_;
     std::vector<HeldPoint> held_;

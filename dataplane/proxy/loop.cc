@@ -27,8 +27,6 @@ constexpr u64 descriptors_for_others = 16;  // scrapes, the control socket, file
 constexpr u64 spin_gap_ns = 150'000;        // mean time between wakes below which waiting awake pays
 constexpr u64 longest_gap_ns = 10'000'000;
 
-u64 ms(u64 ns) { return ns / 1'000'000; }
-
 }  // namespace
 
 Result<std::unique_ptr<Loop>> Loop::create(Shared& shared, u32 number, int cpu) {
@@ -54,7 +52,7 @@ Loop::Loop(Shared& shared, u32 number, int cpu, Poller poller, UniqueFd wake)
       buffers_(shared.bound),
       relay_(buffers_, pipes_, shared.bound, counters_),
       now_ns_(monotonic_ns()),
-      wheel_(ms(now_ns_)),
+      wheel_(to_ms(now_ns_)),
       udp_(*this, poller_, admission_, wheel_),
       closed_(shared.options.closed_records) {}
 
@@ -117,9 +115,10 @@ void Loop::tell_time() { now_ns_ = monotonic_ns(); }
 
 int Loop::timeout() const {
     if (!queue_.empty()) return 0;
-    int wait = wheel_.wait_ms(ms(now_ns_));
+    int wait = wheel_.wait_ms(to_ms(now_ns_));
     if (paused_) {
-        const int resume = static_cast<int>(resume_at_ms_ > ms(now_ns_) ? resume_at_ms_ - ms(now_ns_) : 0);
+        const int resume =
+            static_cast<int>(resume_at_ms_ > to_ms(now_ns_) ? resume_at_ms_ - to_ms(now_ns_) : 0);
         wait = wait < 0 ? resume : std::min(wait, resume);
     }
     return wait;
@@ -163,7 +162,7 @@ void Loop::turn() {
         c->queued = false;
         if (!c->dead) advance(*c);
     }
-    wheel_.advance(ms(now_ns_), [this](TimerNode& node) {
+    wheel_.advance(to_ms(now_ns_), [this](TimerNode& node) {
         if (node.datagrams) {
             udp_.due(
                 *reinterpret_cast<UdpSession*>(reinterpret_cast<char*>(&node) - offsetof(UdpSession, timer)));
@@ -172,7 +171,7 @@ void Loop::turn() {
         auto* c = reinterpret_cast<Connection*>(reinterpret_cast<char*>(&node) - offsetof(Connection, timer));
         due(*c);
     });
-    if (paused_ && ms(now_ns_) >= resume_at_ms_) resume_accepting();
+    if (paused_ && to_ms(now_ns_) >= resume_at_ms_) resume_accepting();
     if (std::exchange(woken_, false))
         run_posted();  // last: no event of this turn is about what it takes away
     flush_dead();
@@ -194,6 +193,7 @@ void Loop::handle(const epoll_event& event) {
         case Watched::wake: woken_ = true; break;
         case Watched::udp_listener: udp_.from_clients(*Poller::object<Listener>(event)); break;
         case Watched::udp_session: udp_.from_backend(*Poller::object<UdpSession>(event), event.events); break;
+        case Watched::udp_shared: udp_.from_backends(*Poller::object<SharedSocket>(event)); break;
     }
 }
 
@@ -243,7 +243,7 @@ void Loop::ended(UdpSession& session, Record record, Ending ending) {
 }
 
 // The kernel gives out the lowest: one near the limit says that the rest of the daemon needs what is left.
-bool Loop::few_descriptors_left(int newest) {
+bool Loop::few_descriptors_left(int newest) const {
     rlimit limit{};
     if (newest < 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
     return static_cast<u64>(newest) + descriptors_for_others >= limit.rlim_cur;
@@ -253,7 +253,7 @@ bool Loop::few_descriptors_left(int newest) {
 void Loop::pause_accepting() {
     counters_.accept_pauses.add(1);
     paused_ = true;
-    resume_at_ms_ = ms(now_ns_) + accept_pause_ms;
+    resume_at_ms_ = to_ms(now_ns_) + accept_pause_ms;
     for (Listener& listener : listeners_) {
         if (listener.point.protocol == IPPROTO_TCP) poller_.remove(listener.fd.get());
     }
@@ -262,7 +262,7 @@ void Loop::pause_accepting() {
 void Loop::resume_accepting() {
     const UniqueFd newest(listeners_.empty() ? -1 : fcntl(listeners_.front().fd.get(), F_DUPFD_CLOEXEC, 0));
     if (!listeners_.empty() && few_descriptors_left(newest.get())) {
-        resume_at_ms_ = ms(now_ns_) + accept_pause_ms;
+        resume_at_ms_ = to_ms(now_ns_) + accept_pause_ms;
         return;
     }
     paused_ = false;

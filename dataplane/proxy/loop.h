@@ -4,6 +4,7 @@
 // but post() and what says otherwise is for that thread.
 #pragma once
 
+#include <cerrno>
 #include <functional>
 #include <list>
 #include <map>
@@ -21,6 +22,11 @@
 
 namespace sluice::proxy {
 
+// Whether an error says that the process or the machine has no more sockets to give.
+inline bool out_of_descriptors(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 // What loops have in common.
 struct Shared {
     explicit Shared(const Options& given)
@@ -34,6 +40,7 @@ struct Shared {
     std::vector<u64> service_rates = std::vector<u64>(65536);  // by service id: meter_step()'s time
     std::atomic<u64> next_id{1};
     std::atomic<u64> sessions{0};
+    u64 own_sockets = 0;  // UDP sessions that have a socket towards the backend for themselves; others share
 };
 
 // Counters by service and backend, found by name: ids are given anew when something leaves the configuration.
@@ -101,13 +108,16 @@ private:
     void run_posted();
     void tell_time();
     void flush_dead();
-    static bool few_descriptors_left(int newest);
     void pause_accepting();
     void resume_accepting();
 
     // UdpHost
     u64 now_ns() const override { return now_ns_; }
     u64 next_id() override { return shared_.next_id.fetch_add(1, std::memory_order_relaxed); }
+    bool few_descriptors_left(int newest) const override;
+    bool own_socket() const override {
+        return shared_.sessions.load(std::memory_order_relaxed) <= shared_.own_sockets;
+    }
     bool take_session_slot() override;
     void give_session_slot() override { shared_.sessions.fetch_sub(1, std::memory_order_relaxed); }
     ServiceCounters* service_counters(u16 id) override { return service_counters_[id]; }
@@ -117,18 +127,20 @@ private:
     void opened(UdpSession& session) override;
     void ended(UdpSession& session, Record record, Ending ending) override;
 
-    // tcp.cc
+    // tcp_accept.cc
     void accept_from(Listener& listener);
     bool take(Listener& listener, int fd, const SocketAddress& from);
     bool admit(Connection& c);
     void begin(Connection& c);
     void read_header(Connection& c);
     void take_header(Connection& c, const Header& header, u32 length);
+    // tcp_connect.cc
     bool choose_and_connect(Connection& c);
     BackendCounters* counters_of(const char* service, const Backend& backend);
     int connect(Connection& c);
     void connect_failed(Connection& c, int error);
     void connected(Connection& c);
+    // tcp.cc
     void client_event(Connection& c, u32 events);
     void backend_event(Connection& c, u32 events);
     void advance(Connection& c);

@@ -12,7 +12,10 @@
 
 namespace sluice::proxy {
 
-enum class Watched : u8 { client, backend, listener, wake, udp_listener, udp_session };
+enum class Watched : u8 { client, backend, listener, wake, udp_listener, udp_session, udp_shared };
+
+inline constexpr u32 watch_in = EPOLLIN | EPOLLRDHUP | EPOLLET;
+inline constexpr u32 watch_both = watch_in | EPOLLOUT;
 
 class Poller {
 public:

@@ -27,31 +27,36 @@ std::vector<int> usable_cpus() {
     return cpus;
 }
 
-// A connection takes two descriptors, in bulk four more.
-void raise_descriptor_limit() {
+// A connection takes two descriptors, in bulk four more. The limit.
+u64 raise_descriptor_limit() {
     rlimit limit{};
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("the limit of descriptors stays as it was");
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+    rlimit raised = limit;
+    raised.rlim_cur = raised.rlim_max;
+    if (limit.rlim_cur == limit.rlim_max || setrlimit(RLIMIT_NOFILE, &raised) == 0) return limit.rlim_max;
+    spdlog::warn("the limit of descriptors stays as it was");
+    return limit.rlim_cur;
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Proxy>> Proxy::start(const Options& options, std::vector<HeldPoint> inherited) {
-    raise_descriptor_limit();
+    const u64 descriptors = raise_descriptor_limit();
     std::signal(SIGPIPE, SIG_IGN);  // splice to a closed socket
     std::unique_ptr<Proxy> proxy(new Proxy(options));
+    proxy->shared_.own_sockets = descriptors / 4;
     const std::vector<int> cpus = usable_cpus();
     const u32 threads = options.threads != 0 ? options.threads : static_cast<u32>(cpus.size());
     std::vector<RecordQueue*> queues;
+    std::vector<int> cpu_of_loop;
     for (u32 i = 0; i < threads; ++i) {
-        auto loop = Loop::create(proxy->shared_, i, cpus[i % cpus.size()]);
+        cpu_of_loop.push_back(cpus[i % cpus.size()]);
+        auto loop = Loop::create(proxy->shared_, i, cpu_of_loop.back());
         if (!loop) return loop.error().with_context("proxy");
         queues.push_back(&(*loop)->log_queue());
         proxy->loops_.push_back(std::move(*loop));
     }
-    proxy->listening_ =
-        std::make_unique<Listening>(options.no_bpf, proxy->loops_.size(), std::move(inherited));
+    proxy->listening_ = std::make_unique<Listening>(options.no_bpf, cpu_of_loop, std::move(inherited));
     if (!options.access_log.empty()) {
         auto log = AccessLog::open(options.access_log, options.access_log_json, std::move(queues));
         if (!log) return log.error();

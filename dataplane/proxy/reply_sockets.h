@@ -14,13 +14,8 @@
 #include "dataplane/base/fd.h"
 #include "dataplane/base/result.h"
 #include "dataplane/proxy/socket_address.h"
-#include "dataplane/tables/image.h"
 
 namespace sluice::proxy {
-
-struct EndpointHash {
-    size_t operator()(const Endpoint& at) const { return image_hash(&at.address, at.port); }
-};
 
 class ReplySockets {
 public:

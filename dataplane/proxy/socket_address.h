@@ -10,6 +10,7 @@
 #include <string>
 
 #include "dataplane/packet/address.h"
+#include "dataplane/tables/image.h"
 
 namespace sluice::proxy {
 
@@ -23,6 +24,10 @@ struct Endpoint {
         return port == other.port && address_equal(&address, &other.address);
     }
     std::string text() const;  // "10.0.0.2:4242", "[2001:db8::1]:80"
+};
+
+struct EndpointHash {
+    size_t operator()(const Endpoint& at) const { return image_hash(&at.address, at.port); }
 };
 
 union SocketAddress {

@@ -12,6 +12,8 @@
 
 namespace sluice::proxy {
 
+inline u64 to_ms(u64 ns) { return ns / 1'000'000; }
+
 struct TimerNode {
     TimerNode* next = nullptr;
     TimerNode* previous = nullptr;  // not null: on the wheel

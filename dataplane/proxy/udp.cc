@@ -5,87 +5,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
-
 #include "dataplane/base/clock.h"
 
 namespace sluice::proxy {
-
-namespace {
-
-constexpr u32 messages = 16;          // per system call
-constexpr u32 message_bytes = 65536;  // a train that UDP_GRO joined
-constexpr u32 control_bytes = 128;
-constexpr u32 rounds_per_event = 8;
-
-u64 to_ms(u64 ns) { return ns / 1'000'000; }
-
-// Bytes of each datagram in a train; 0: it is a single one.
-u16 segment_of(msghdr& message) {
-    for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
-        if (c->cmsg_level != SOL_UDP || c->cmsg_type != UDP_GRO) continue;
-        int size = 0;
-        std::memcpy(&size, CMSG_DATA(c), sizeof size);
-        return static_cast<u16>(size);
-    }
-    return 0;
-}
-
-// Where a datagram to a group's listener was sent to.
-Endpoint destination_of(msghdr& message) {
-    for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
-        const bool v4 = c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_ORIGDSTADDR;
-        const bool v6 = c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_ORIGDSTADDR;
-        if (!v4 && !v6) continue;
-        SocketAddress to{};
-        std::memcpy(&to, CMSG_DATA(c), v4 ? sizeof to.v4 : sizeof to.v6);
-        return from_socket_address(to);
-    }
-    return {};
-}
-
-void set_segment(msghdr& message, u8* control, u16 segment, u32 length) {
-    message.msg_control = nullptr;
-    message.msg_controllen = 0;
-    if (segment == 0 || segment >= length) return;
-    message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(sizeof(u16));
-    cmsghdr* c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_UDP;
-    c->cmsg_type = UDP_SEGMENT;
-    c->cmsg_len = CMSG_LEN(sizeof(u16));
-    std::memcpy(CMSG_DATA(c), &segment, sizeof segment);
-}
-
-u64 datagrams_in(u32 length, u16 segment) {
-    return segment == 0 || length == 0 ? 1 : (length + segment - 1) / segment;
-}
-
-}  // namespace
-
-struct UdpSessions::Batch {
-    mmsghdr headers[messages];
-    iovec parts[messages];
-    SocketAddress addresses[messages];
-    alignas(cmsghdr) u8 controls[messages][control_bytes];
-
-    void prepare(u8* memory, bool with_address) {
-        for (u32 i = 0; i < messages; ++i) {
-            parts[i] = {memory + i * message_bytes, message_bytes};
-            headers[i] = {};
-            msghdr& h = headers[i].msg_hdr;
-            h.msg_iov = &parts[i];
-            h.msg_iovlen = 1;
-            h.msg_control = controls[i];
-            h.msg_controllen = control_bytes;
-            if (!with_address) continue;
-            h.msg_name = &addresses[i];
-            h.msg_namelen = sizeof addresses[i];
-        }
-    }
-};
 
 size_t UdpSessions::KeyHash::operator()(const Key& key) const {
     const u64 ports = static_cast<u64>(key.client.port) << 16 | key.vip.port;
@@ -93,32 +15,7 @@ size_t UdpSessions::KeyHash::operator()(const Key& key) const {
 }
 
 UdpSessions::~UdpSessions() {
-    for (auto& [key, session] : sessions_) ::close(session->fd);
-}
-
-UdpSessions::Batch& UdpSessions::batch() {
-    if (!batch_) {
-        batch_ = std::make_shared<Batch>();
-        memory_.resize(messages * message_bytes);
-    }
-    return *batch_;
-}
-
-void UdpSessions::from_clients(Listener& listener) {
-    Batch& b = batch();
-    for (u32 round = 0; round < rounds_per_event; ++round) {
-        b.prepare(memory_.data(), true);
-        const int got = recvmmsg(listener.fd.get(), b.headers, messages, MSG_DONTWAIT, nullptr);
-        for (int i = 0; i < got; ++i) {
-            const Key key{from_socket_address(b.addresses[i]),
-                          listener.point.group() ? destination_of(b.headers[i].msg_hdr) : listener.point.at};
-            UdpSession* session = find(listener, key);
-            if (session != nullptr)
-                forward(*session, memory_.data() + static_cast<size_t>(i) * message_bytes,
-                        b.headers[i].msg_len, segment_of(b.headers[i].msg_hdr));
-        }
-        if (got < static_cast<int>(messages)) return;
-    }
+    for (auto& [key, session] : sessions_) close_sockets(*session);
 }
 
 UdpSession* UdpSessions::find(Listener& listener, const Key& key) {
@@ -137,31 +34,18 @@ UdpSession* UdpSessions::open(Listener& listener, const Key& key) {
         counters->datagrams_lost.add(1);
         return nullptr;
     }
-    SocketAddress to{};
-    const socklen_t length = to_socket_address(backend.endpoint, to);
-    const int fd = socket(to.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     auto session = std::make_unique<UdpSession>();
-    const bool group = listener.point.group();
-    const int reply_fd = group ? reply_sockets_.take(key.vip) : listener.fd.get();
-    const bool ready = fd >= 0 && reply_fd >= 0 && ::connect(fd, &to.any, length) == 0 &&
-                       poller_.add(fd, EPOLLIN, session.get(), Watched::udp_session) == 0;
-    if (!ready) {
-        if (group && reply_fd >= 0) reply_sockets_.give_back(key.vip);
-        if (fd >= 0) ::close(fd);
-        host_.give_session_slot();
-        counters->datagrams_lost.add(1);
-        return nullptr;
-    }
-    const int on = 1;
-    setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on);
     UdpSession& s = *session;
-    s.fd = fd;
-    s.reply_fd = reply_fd;
     s.listener = &listener;
     s.client = key.client;
     s.vip = key.vip;
     s.backend = backend.endpoint;
     s.backend_id = backend.id;
+    if (!open_sockets(s)) {
+        host_.give_session_slot();
+        counters->datagrams_lost.add(1);
+        return nullptr;
+    }
     s.service_id = service->id;
     s.service = service->label;
     s.idle_timeout_ms = service->idle_timeout_ms;
@@ -178,72 +62,38 @@ UdpSession* UdpSessions::open(Listener& listener, const Key& key) {
     return sessions_.emplace(key, std::move(session)).first->second.get();
 }
 
-void UdpSessions::forward(UdpSession& s, const u8* data, u32 length, u16 segment) {
-    iovec part{const_cast<u8*>(data), length};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    alignas(cmsghdr) u8 control[control_bytes];
-    set_segment(message, control, segment, length);
-    const u64 count = datagrams_in(length, segment);
-    s.last_active_ms = to_ms(host_.now_ns());
-    if (sendmsg(s.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-        s.counters->datagrams_lost.add(count);
-        return;
+// Towards the backend, and back towards the client.
+bool UdpSessions::open_sockets(UdpSession& s) {
+    const bool group = s.listener->point.group();
+    s.reply_fd = group ? reply_sockets_.take(s.vip) : s.listener->fd.get();
+    if (s.reply_fd < 0) return false;
+    bool ready = false;
+    if (host_.own_socket()) {
+        SocketAddress to{};
+        const socklen_t length = to_socket_address(s.backend, to);
+        const int on = 1;
+        s.fd = socket(to.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        ready = s.fd >= 0 && ::connect(s.fd, &to.any, length) == 0 &&
+                poller_.add(s.fd, EPOLLIN, &s, Watched::udp_session) == 0;
+        if (ready) setsockopt(s.fd, SOL_UDP, UDP_GRO, &on, sizeof on);
+    } else {
+        s.shared = shared_.take(s.backend, s);
+        ready = s.shared != nullptr;
+        if (ready) s.fd = s.shared->fd.get();
     }
-    s.bytes[CLIENT] += length;
-    s.datagrams[CLIENT] += count;
-    s.counters->bytes_to_backend.add(length);
-    s.counters->datagrams_to_backend.add(count);
-    s.backend_counters->bytes_to.add(length);
+    ready = ready && !host_.few_descriptors_left(s.fd);
+    if (!ready) close_sockets(s);
+    return ready;
 }
 
-void UdpSessions::from_backend(UdpSession& s, u32 events) {
-    if (s.dead) return;
-    if ((events & EPOLLERR) != 0) {
-        int error = 0;
-        socklen_t length = sizeof error;
-        getsockopt(s.fd, SOL_SOCKET, SO_ERROR, &error, &length);
-        return end(s, error == ECONNREFUSED ? Ending::connect_refused : Ending::connect_failed);
-    }
-    Batch& b = batch();
-    SocketAddress to{};
-    const socklen_t to_length = to_socket_address(s.client, to);
-    for (u32 round = 0; round < rounds_per_event; ++round) {
-        b.prepare(memory_.data(), false);
-        const int got = recvmmsg(s.fd, b.headers, messages, MSG_DONTWAIT, nullptr);
-        if (got <= 0) return;
-        if (s.first_byte_ns == 0) {
-            s.first_byte_ns = host_.now_ns() - s.start_ns;
-            s.counters->first_byte.observe(s.first_byte_ns);
-        }
-        s.last_active_ms = to_ms(host_.now_ns());
-        u64 counts[messages];
-        for (int i = 0; i < got; ++i) {
-            msghdr& h = b.headers[i].msg_hdr;
-            const u16 segment = segment_of(h);
-            b.parts[i].iov_len = b.headers[i].msg_len;
-            counts[i] = datagrams_in(b.headers[i].msg_len, segment);
-            h.msg_name = &to;
-            h.msg_namelen = to_length;
-            set_segment(h, b.controls[i], segment, b.headers[i].msg_len);
-            h.msg_flags = 0;
-        }
-        const int put = std::max(sendmmsg(s.reply_fd, b.headers, static_cast<u32>(got), MSG_DONTWAIT), 0);
-        for (int i = 0; i < got; ++i) {
-            if (i >= put) {
-                s.counters->datagrams_lost.add(counts[i]);
-                continue;
-            }
-            const u64 length = b.parts[i].iov_len;
-            s.bytes[BACKEND] += length;
-            s.datagrams[BACKEND] += counts[i];
-            s.counters->bytes_to_client.add(length);
-            s.counters->datagrams_to_client.add(counts[i]);
-            s.backend_counters->bytes_from.add(length);
-        }
-        if (got < static_cast<int>(messages)) return;
-    }
+void UdpSessions::close_sockets(UdpSession& s) {
+    if (s.shared != nullptr)
+        shared_.give_back(*s.shared, s.backend);
+    else if (s.fd >= 0)
+        ::close(s.fd);
+    s.fd = -1;
+    s.shared = nullptr;
+    if (s.listener->point.group()) reply_sockets_.give_back(s.vip);
 }
 
 void UdpSessions::due(UdpSession& s) {
@@ -257,9 +107,7 @@ void UdpSessions::end(UdpSession& s, Ending ending) {
     s.dead = true;
     wheel_.remove(s.timer);
     Record record = record_of(s);
-    ::close(s.fd);
-    s.fd = -1;
-    if (s.listener->point.group()) reply_sockets_.give_back(s.vip);
+    close_sockets(s);
     host_.give_session_slot();
     host_.ended(s, record, ending);
     auto node = sessions_.extract({s.client, s.vip});

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // UDP sessions of one loop: a client's datagrams go to the backend of its session, any number of replies come
-// back, silence ends it. A session has a socket of its own, since a reply tells its session by nothing but
-// the port it comes to. Trains of datagrams stay together: received with UDP_GRO, sent with UDP_SEGMENT.
+// back, silence ends it. A reply tells its session by the port it comes to: a session has a connected socket
+// of its own, as long as there are descriptors to spare, else one of SharedSockets. Trains of datagrams stay
+// together: received with UDP_GRO, sent with UDP_SEGMENT.
 #pragma once
 
 #include <functional>
@@ -15,14 +16,16 @@
 #include "dataplane/proxy/poller.h"
 #include "dataplane/proxy/record.h"
 #include "dataplane/proxy/reply_sockets.h"
+#include "dataplane/proxy/shared_sockets.h"
 #include "dataplane/proxy/timer_wheel.h"
 
 namespace sluice::proxy {
 
 struct alignas(8) UdpSession {
     TimerNode timer;
-    int fd = -1;
-    int reply_fd = -1;  // answers leave by it; the listener's, or one of ReplySockets
+    int fd = -1;                     // towards the backend
+    SharedSocket* shared = nullptr;  // whose fd it is; null: its own
+    int reply_fd = -1;               // answers leave by it; the listener's, or one of ReplySockets
     const Listener* listener = nullptr;
     Endpoint client;
     Endpoint vip;
@@ -50,6 +53,8 @@ public:
     virtual ~UdpHost() = default;
     virtual u64 now_ns() const = 0;
     virtual u64 next_id() = 0;
+    virtual bool few_descriptors_left(int newest) const = 0;
+    virtual bool own_socket() const = 0;   // may a new session have one?
     virtual bool take_session_slot() = 0;  // false: as many as may be
     virtual void give_session_slot() = 0;
     virtual ServiceCounters* service_counters(u16 id) = 0;
@@ -61,13 +66,14 @@ public:
 class UdpSessions {
 public:
     UdpSessions(UdpHost& host, Poller& poller, Admission& admission, TimerWheel& wheel)
-        : host_(host), poller_(poller), admission_(admission), wheel_(wheel) {}
+        : host_(host), poller_(poller), admission_(admission), wheel_(wheel), shared_(poller) {}
     ~UdpSessions();
     UdpSessions(const UdpSessions&) = delete;
     UdpSessions& operator=(const UdpSessions&) = delete;
 
     void from_clients(Listener& listener);
     void from_backend(UdpSession& session, u32 events);
+    void from_backends(SharedSocket& socket);
     void due(UdpSession& session);
     // Ends those whose listener, service or backend is gone or that the policy now denies.
     void recheck(const std::function<bool(const Listener*)>& listener_stays);
@@ -76,7 +82,9 @@ public:
 
     void collect(std::vector<Record>& out) const;
     size_t count() const { return sessions_.size(); }
-    u64 bytes() const { return sessions_.size() * (sizeof(UdpSession) + 64) + memory_.size(); }
+    u64 bytes() const {
+        return sessions_.size() * (sizeof(UdpSession) + sizeof(Key) + 48) + shared_.bytes() + memory_.size();
+    }
 
 private:
     struct Key {
@@ -91,8 +99,12 @@ private:
 
     UdpSession* find(Listener& listener, const Key& key);
     UdpSession* open(Listener& listener, const Key& key);
+    bool open_sockets(UdpSession& session);
+    void close_sockets(UdpSession& session);
     void forward(UdpSession& session, const u8* data, u32 length, u16 segment);
     void end(UdpSession& session, Ending ending);
+    void pass_on(Batch& batch, u32 count);
+    void count_answers(Batch& batch, u32 first, u32 last, int sent);
     Record record_of(const UdpSession& session) const;
     Batch& batch();
 
@@ -103,6 +115,7 @@ private:
     std::unordered_map<Key, std::unique_ptr<UdpSession>, KeyHash> sessions_;
     std::vector<std::unique_ptr<UdpSession>> dead_;
     ReplySockets reply_sockets_;
+    SharedSockets shared_;
     std::vector<u8> memory_;  // the batch's buffers; none until there is UDP
     std::shared_ptr<Batch> batch_;
 };

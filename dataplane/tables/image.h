@@ -157,7 +157,7 @@ enum rule_flags {
     RULE_METER_SOURCE = 4,  // one meter per source address
     RULE_METER_BYTES = 8,   // the rate counts bytes, else packets
     RULE_SET_DSCP = 16,
-    RULE_FIRST_ONLY = 32,     // matches TCP flags: only packets that match count against the rate
+    RULE_FIRST_ONLY = 32,      // matches TCP flags: only packets that match count against the rate
     RULE_FALLBACK_ALLOW = 64,  // evaluate: allow where nobody can be asked
     RULE_DRY_RUN = 128         // counts, and leaves the decision to the rules after it
 };
