@@ -18,9 +18,10 @@ RUN scripts/setup.sh && \
 FROM ${BASE}
 # DPDK's drivers are plug-ins: librte-meta-net and -bus bring what the daemon does not link.
 RUN apt-get update && \
-    apt-get install -y --no-install-recommends libspdlog1.10 libfmt9 libyaml-cpp0.7 libcpp-httplib0.11 \
-        libprometheus-cpp-core1.0 libnl-3-200 libnl-route-3-200 libnl-genl-3-200 libbpf1 libxdp1 libelf1 libnuma1 libcap2 libseccomp2 \
-        libpcap0.8 libncursesw6 librte-ethdev23 librte-meta-net librte-meta-bus librte-meta-mempool bpftool iproute2 ethtool && \
+    apt-get install -y --no-install-recommends libspdlog1.10 libfmt9 libyaml-cpp0.7 libcpp-httplib0.11 libhttp-parser2.9 \
+        libcurl4 libldns3 libprometheus-cpp-core1.0 libnl-3-200 libnl-route-3-200 libnl-genl-3-200 libnftables1 libbpf1 libxdp1 \
+        libnuma1 libcap2 libseccomp2 libpcap0.8 libncursesw6 librte-eal23 librte-ethdev23 librte-mbuf23 librte-mempool23 \
+        librte-net-ring23 librte-ring23 librte-meta-net librte-meta-bus librte-meta-mempool bpftool iproute2 ethtool && \
     rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/ /
 COPY config/sluice.yaml config/bogons.txt /etc/sluice/

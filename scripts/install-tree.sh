@@ -9,7 +9,7 @@ build=$(realpath "$1")
 mkdir -p "$2"
 tree=$(realpath "$2")
 prefix=$(meson introspect --buildoptions "$build" | jq -r '.[] | select(.name == "prefix").value')
-meson install -C "$build" --no-rebuild --quiet --tags runtime,config --destdir "$tree"
+meson install -C "$build" --no-rebuild --quiet --strip --tags runtime,config --destdir "$tree"
 [[ $prefix == /usr ]] && exit
 mkdir -p "$tree/usr"
 cp -a "$tree$prefix/." "$tree/usr/"

@@ -14,6 +14,7 @@ import tap
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "config/kubernetes"
+HUGE_PAGES = ROOT / "config/kubernetes-hugepages"
 try:
     import yaml
 except ImportError:
@@ -28,8 +29,8 @@ class Manifests(unittest.TestCase):
     def setUp(self):
         if yaml is None:
             self.skipTest("python3-yaml is not installed")
-        self.files = {str(path.relative_to(KUBERNETES)): list(yaml.safe_load_all(path.read_text()))
-                      for path in sorted(KUBERNETES.rglob("*.yaml"))}
+        self.files = {os.path.relpath(path, KUBERNETES): list(yaml.safe_load_all(path.read_text()))
+                      for folder in (KUBERNETES, HUGE_PAGES) for path in sorted(folder.glob("*.yaml"))}
         self.daemonset, = self.files["daemonset.yaml"]
         self.pod = self.daemonset["spec"]["template"]["spec"]
         self.container, = self.pod["containers"]
@@ -51,12 +52,24 @@ class Manifests(unittest.TestCase):
             for each in kustomization["resources"] + [patch["path"] for patch in kustomization.get("patches", [])]:
                 self.assertTrue((folder / each).exists(), f"{name}: {each}")
 
+    def test_kubectl_renders_each_kustomization_with_all_its_objects(self):
+        if shutil.which("kubectl") is None:
+            self.skipTest("kubectl is not installed")
+        for folder, extra in ((KUBERNETES, set()), (HUGE_PAGES, {"hugepages"})):
+            done = run("kubectl", "kustomize", folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            objects = list(yaml.safe_load_all(done.stdout))
+            self.assertEqual(sorted(each["kind"] for each in objects), ["ConfigMap", "DaemonSet", "Namespace", "ServiceAccount"])
+            daemonset, = (each for each in objects if each["kind"] == "DaemonSet")
+            volumes = {volume["name"] for volume in daemonset["spec"]["template"]["spec"]["volumes"]}
+            self.assertEqual(volumes, {volume["name"] for volume in self.pod["volumes"]} | extra)
+
     def test_the_selector_selects_the_pods(self):
         labels = self.daemonset["spec"]["template"]["metadata"]["labels"]
         self.assertEqual(self.daemonset["spec"]["selector"]["matchLabels"], labels)
 
     def test_mounts_and_volumes_pair_up(self):
-        patch, = self.files["hugepages/daemonset.yaml"]
+        patch, = self.files["../kubernetes-hugepages/daemonset.yaml"]
         pod = patch["spec"]["template"]["spec"]
         volumes = {volume["name"] for volume in self.pod["volumes"] + pod["volumes"]}
         mounts = {mount["name"] for mount in self.container["volumeMounts"] + pod["containers"][0]["volumeMounts"]}
@@ -139,6 +152,21 @@ class Unit(unittest.TestCase):
             words = unit["Service"][key].split()[1:]
             words = [word for word in words if not word.startswith("/")]
             self.assertEqual(run(os.environ["SLUICECTL"], *words, "--help").returncode, 0, key)
+
+
+class Image(unittest.TestCase):
+    def test_it_has_every_library_that_the_programs_need(self):
+        if shutil.which("dpkg-shlibdeps") is None:
+            self.skipTest("dpkg-dev is not installed")
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "debian").mkdir()
+            pathlib.Path(folder, "debian/control").write_text("Source: sluice\n\nPackage: sluice\nArchitecture: any\n")
+            told = run("dpkg-shlibdeps", "-O", os.environ["SLUICED"], os.environ["SLUICECTL"], cwd=folder)
+        self.assertEqual(told.returncode, 0, told.stderr)
+        needed = {each.split()[0].removesuffix("-fmt9") for each in told.stdout.split("=", 1)[1].split(", ")}
+        ours = {"libc6", "libgcc-s1", "libstdc++6", "libtinfo6"}  # of Debian's base, or with libncursesw6
+        installed = set((ROOT / "Dockerfile").read_text().split())
+        self.assertEqual(needed - ours - installed, set())
 
 
 class EnableXdp(unittest.TestCase):
