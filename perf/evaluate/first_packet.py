@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long the first packet of a flow takes through a rule that asks (`action: evaluate`), beside one that allows.
 
-    first_packet.py --sluiced PATH --load PATH [--rounds N] [--seconds S] [--per-second N] [--busy] [--out FILE]
+    first_packet.py --sluiced PATH --load PATH [--rounds N] [--seconds S] [--per-second N] [--busy] [--realtime] [--out FILE]
 
 A UDP service in mode nat on veth, XDP and AF_XDP live, every datagram a new flow; three network namespaces joined by
 veth. `allow`: the XDP program decides. `engine`: the same, with XDP off, so that the AF_XDP worker does. `evaluate`: a
@@ -50,7 +50,7 @@ def start(lab, options, name):
         "workers": {"poll": "busy" if options.busy else "adaptive"}, "log": {"level": "warn"},
         "metrics": {"listen": "127.0.0.1:8082"}, "control": {"socket": str(lab.home / "sluice.sock")},
         "state": {"bpffs": f"/sys/fs/bpf/sl-first-{os.getpid()}"}}))
-    process = lab.spawn("node", PROXY_CORE, options.sluiced, "--config", path, "--detach", realtime=False)
+    process = lab.spawn("node", PROXY_CORE, options.sluiced, "--config", path, "--detach", realtime=options.realtime)
     for _ in range(200):
         if "sluice_config_last_reload_successful 1" in scrape(lab):
             return process
@@ -67,7 +67,7 @@ def own_percentile(text, share):
     buckets = []
     for line in text.splitlines():
         if line.startswith("sluice_evaluation_latency_seconds_bucket"):
-            edge = line.split('le="')[1].split('"')[0]
+            edge = line.split(',le="')[1].split('"')[0]
             buckets.append((float("inf") if edge == "+Inf" else float(edge), float(line.rsplit(" ", 1)[1])))
     total = max((count for _, count in buckets), default=0)
     return next((edge * 1e6 for edge, count in sorted(buckets) if total and count >= share * total), 0.0)
@@ -95,6 +95,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--per-second", type=int, default=10_000)
+    parser.add_argument("--realtime", action="store_true", help="sluiced under SCHED_FIFO, as both ends are: for a machine that is busy")
     parser.add_argument("--busy", action="store_true", help="workers never sleep")
     parser.add_argument("--out")
     options = parser.parse_args()

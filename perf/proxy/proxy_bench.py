@@ -3,7 +3,7 @@
 """TCP proxies side by side: sluiced's epoll tier, HAProxy with splice-auto, nginx stream. Beside them, by name only, sluiced
 with 10 and with 10,000 rules of policy: --only sluice-10-rules,sluice-10000-rules --tests rate.
 
-    proxy_bench.py --sluiced PATH --load PATH [--rounds N] [--seconds S] [--only NAME,...] [--out FILE]
+    proxy_bench.py --sluiced PATH --load PATH [--udp-load PATH] [--rounds N] [--seconds S] [--only NAME,...] [--out FILE]
 
 Each proxy is alone on core 1; client and server share core 0; three network namespaces joined by veth, offloads as
 the kernel sets them. Subjects take turns within every round; figures are medians over rounds. CPU seconds are those of
@@ -24,6 +24,7 @@ import time
 
 VIP, CLIENT, NODE_C, NODE_S, SERVER = "10.61.0.1", "10.61.0.2", "10.61.0.1", "10.62.0.1", "10.62.0.2"
 PORTS = {"bulk": (5201, 5201), "requests": (9000, 9000)}  # at the proxy, at the server
+UDP_PORT = 9001
 CLIENT_CORE, PROXY_CORE = "0", "1"
 
 
@@ -130,6 +131,8 @@ def sluice(lab, options, rule_count=0):
     path = lab.home / "sluice.yaml"
     services = [{"name": name, "vip": VIP, "protocol": "tcp", "ports": str(at), "mode": "proxy",
                  "backends": [{"address": SERVER, "port": to}]} for name, (at, to) in PORTS.items()]
+    services.append({**services[0], "name": "datagrams", "protocol": "udp", "ports": str(UDP_PORT),
+                     "backends": [{"address": SERVER, "port": UDP_PORT}]})
     path.write_text(json.dumps({"version": 1, "services": services, "policy": {"rules": rules(rule_count)}, "log": {"level": "warn"},
                                 "metrics": {"listen": "127.0.0.1:8082"},
                                 "control": {"socket": str(lab.home / "sluice.sock")},
@@ -162,6 +165,7 @@ def nginx(lab, _options):
     path = lab.home / "nginx.conf"
     servers = "".join(f"  server {{ listen {VIP}:{at} backlog=4096; proxy_pass {SERVER}:{to}; proxy_timeout 1h; }}\n"
                       for at, to in PORTS.values())
+    servers += f"  server {{ listen {VIP}:{UDP_PORT} udp; proxy_pass {SERVER}:{UDP_PORT}; }}\n"
     path.write_text(f"""\
 load_module /usr/lib/nginx/modules/ngx_stream_module.so;
 daemon off; worker_processes 1; pid {lab.home}/nginx.pid; error_log {lab.home}/nginx.log; worker_rlimit_nofile 20000;
@@ -220,6 +224,14 @@ def latency(lab, options, process, size):
     return {name: got[name] for name in ("p50", "p99", "p999")} | {"cpu_us_each": used / max(got["samples"], 1) * 1e6}
 
 
+def udp(lab, options, process):
+    """Questions and answers of 64 bytes by 200 clients. HAProxy does not relay datagrams."""
+    before = cpu_seconds(process.pid)
+    got = json.loads(run(*lab.command("client", CLIENT_CORE, options.udp_load, "ask", VIP, UDP_PORT, options.seconds, 200)))
+    used = cpu_seconds(process.pid) - before
+    return {"per_second": got["per_second"], "lost": got["lost"], "cpu_us_each": used / max(got["answers"], 1) * 1e6}
+
+
 def idle(lab, options, process):
     before = memory_kib(process.pid)
     holder = lab.spawn("client", CLIENT_CORE, options.load, "idle", VIP, PORTS["requests"][0], options.idle, 6)
@@ -236,7 +248,9 @@ TESTS = {
     "latency1": lambda *a: latency(*a, 1),
     "latency1024": lambda *a: latency(*a, 1024),
     "idle": idle,
+    "udp": udp,
 }
+WITHOUT = {("haproxy", "udp")}
 
 
 def one_round(lab, options, subject, results):
@@ -246,6 +260,8 @@ def one_round(lab, options, subject, results):
         wait_for(lab, VIP, PORTS["bulk"][0])
         time.sleep(0.3)
         for name in options.tests:
+            if (subject, name) in WITHOUT:
+                continue
             for key, value in TESTS[name](lab, options, process).items():
                 results.setdefault(subject, {}).setdefault(name, {}).setdefault(key, []).append(value)
     finally:
@@ -257,6 +273,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sluiced", required=True)
     parser.add_argument("--load", required=True)
+    parser.add_argument("--udp-load", type=os.path.abspath, help="without it nothing is measured of UDP")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--idle", type=int, default=9000)
@@ -267,11 +284,15 @@ def main():
     if isinstance(options.tests, str):
         options.tests = options.tests.split(",")
     options.sluiced, options.load = os.path.abspath(options.sluiced), os.path.abspath(options.load)
+    if not options.udp_load:
+        options.tests = [name for name in options.tests if name != "udp"]
     results = {}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with Lab() as lab:
         lab.spawn("server", CLIENT_CORE, options.load, "serve", PORTS["requests"][1])
         lab.spawn("server", CLIENT_CORE, "iperf3", "-s", "-p", PORTS["bulk"][1], realtime=False)
+        if options.udp_load:
+            lab.spawn("server", CLIENT_CORE, options.udp_load, "serve", UDP_PORT)
         time.sleep(0.3)
         for number in range(options.rounds):
             subjects = options.only.split(",")
@@ -281,6 +302,8 @@ def main():
                for subject, tests in results.items()}
     for test in options.tests:
         for subject, tests in summary.items():
+            if test not in tests:
+                continue
             print(f"{test:12} {subject:18} " + "  ".join(f"{key} {value:.4g}" for key, value in tests[test].items()))
     if options.out:
         pathlib.Path(options.out).write_text(json.dumps({"medians": summary, "all": results}, indent=1))
