@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import signal
 import statistics
 import subprocess
@@ -25,6 +26,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "proxy")
 from proxy_bench import CLIENT, CLIENT_CORE, PROXY_CORE, SERVER, Lab, run  # pylint: disable=wrong-import-position
 
 VIP, PORT, PREFIX = "192.0.2.10", 9000, "10.99.0.0"
+PINS = f"/sys/fs/bpf/sl-first-{os.getpid()}"
 ALWAYS = {"schedule": "Mon-Sun 00:00-24:00 UTC"}
 SUBJECTS = {"allow": {"action": "allow"}, "engine": {"action": "allow"}, "evaluate": {"action": "evaluate", "when": ALWAYS}}
 
@@ -49,7 +51,7 @@ def start(lab, options, name):
         "policy": {"rules": [{"name": "asked", "to": [f"{VIP}/32"], **SUBJECTS[name]}]},
         "workers": {"poll": "busy" if options.busy else "adaptive"}, "log": {"level": "warn"},
         "metrics": {"listen": "127.0.0.1:8082"}, "control": {"socket": str(lab.home / "sluice.sock")},
-        "state": {"bpffs": f"/sys/fs/bpf/sl-first-{os.getpid()}"}}))
+        "state": {"bpffs": PINS}}))
     process = lab.spawn("node", PROXY_CORE, options.sluiced, "--config", path, "--detach", realtime=options.realtime)
     for _ in range(200):
         if "sluice_config_last_reload_successful 1" in scrape(lab):
@@ -86,6 +88,7 @@ def measure(lab, options, name):
                 "own_p50": own_percentile(text, 0.5), "own_p99": own_percentile(text, 0.99)}
     finally:
         lab.end(process)
+        shutil.rmtree(PINS, ignore_errors=True)  # there, if it had to be killed
 
 
 def main():
