@@ -14,6 +14,7 @@
 #include "control/config/json_schema.h"
 #include "control/config/loader.h"
 #include "control/config/support.h"
+#include "control/sluicectl/capacity.h"
 #include "control/sluicectl/client.h"
 #include "control/sluicectl/explain.h"
 #include "control/sluicectl/probe.h"
@@ -377,6 +378,8 @@ int run(int argc, char** argv) {
     add_tier(app, add, options);
     add_config(app, add, options);
     add_probe(app, add, options);
+    CapacityWords words;
+    add_capacity(app, words)->callback([&] { result = capacity(words, options.json); });
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -7,6 +7,7 @@
 #include <rte_hash.h>
 #include <rte_hash_crc.h>
 #include <rte_lpm.h>
+#include <sched.h>
 
 #include <cstddef>
 
@@ -28,14 +29,16 @@ u32 network_of(int i) {
 
 RTE_ACL_RULE_DEF(acl_rule, 5);
 
-const char* eal_words[] = {"micro-bench", "--no-pci", "--no-huge", "--no-telemetry",
-                           "--log-level", "error",    "-m",        "256"};
+const char* eal_words[] = {"micro-bench", "--no-pci", "--no-huge", "--in-memory", "--no-telemetry",
+                           "--log-level", "error",    "-m",        "256",         "-l"};
 
 }  // namespace
 
 Result<std::unique_ptr<RtePeers>> RtePeers::create() {
+    std::string core = std::to_string(sched_getcpu());
     std::vector<char*> arguments;
     for (const char* word : eal_words) arguments.push_back(const_cast<char*>(word));
+    arguments.push_back(core.data());
     if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0)
         return make_error("rte_eal_init: {}", rte_strerror(rte_errno));
     std::unique_ptr<RtePeers> peers(new RtePeers);

@@ -9,6 +9,8 @@ import re
 import shutil
 import subprocess
 
+# Of the kernel's command line, what bears on figures.
+KERNEL_OPTIONS = re.compile(r"(?<!\S)(?:isolcpus|nohz_full|rcu_nocbs|mitigations|hugepages|hugepagesz|intel_iommu|iommu|idle|preempt)=\S+")
 VERSIONS = {
     "gcc": ["g++", "-dumpfullversion"], "clang": ["clang-14", "--version"], "dpdk": ["pkg-config", "--modversion", "libdpdk"],
     "libbpf": ["pkg-config", "--modversion", "libbpf"], "haproxy": ["haproxy", "-v"], "nginx": ["nginx", "-v"],
@@ -42,11 +44,11 @@ def facts():
     memory = re.search(r"MemTotal:\s+(\d+)", _read("/proc/meminfo") or "")
     now = datetime.datetime.now(datetime.timezone.utc)
     return {
-        "date": f"{now:%Y-%m-%d %H:%M} UTC", "commit": commit(), "kernel": platform.release(),
+        "date": f"{now:%Y-%m-%d %H:%M:%S} UTC", "commit": commit(), "kernel": platform.release(),
         "processor": model[1] if model else platform.machine(), "cores": os.cpu_count(),
         "numa_nodes": len(list(pathlib.Path("/sys/devices/system/node").glob("node[0-9]*"))),
         "memory_gb": round(int(memory[1]) / 1e6) if memory else None, "virtual": "hypervisor" in cpu,
         "load_before": os.getloadavg()[0], "huge_pages_2m": _read("/proc/sys/vm/nr_hugepages"),
-        "bpf_stats_enabled": _read("/proc/sys/kernel/bpf_stats_enabled"), "command_line": _read("/proc/cmdline"),
+        "bpf_stats_enabled": _read("/proc/sys/kernel/bpf_stats_enabled"), "kernel_options": KERNEL_OPTIONS.findall(_read("/proc/cmdline") or ""),
         "versions": {name: found for name, command in VERSIONS.items() if (found := _first_line(command))},
     }

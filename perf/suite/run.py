@@ -46,11 +46,13 @@ BENCHMARKS = {
     "engine": Benchmark(("{build}/perf/engine/engine-bench", "--rounds", "{rounds}", "--json", "{json}"), ("perf/engine/engine-bench",), 11,
                         alone=True, root=False, quick=("--only", "1,000 flows", "--passes", "1")),
     "micro": Benchmark(python("{perf}/micro/micro.py", "--bench", "{build}/perf/micro/micro-bench", "--rounds", "{rounds}", "--json", "{json}"),
-                       ("perf/micro/micro-bench",), 9, alone=True, root=False),
+                       ("perf/micro/micro-bench",), 9, root=False),  # never real-time: EAL's threads and Python share its core
     "flow_table": Benchmark(("{build}/perf/flow_table/flow-table-bench", "--rounds", "{rounds}", "--json", "{json}"),
                             ("perf/flow_table/flow-table-bench",), 9, alone=True, root=False, pages=True),
     "live": Benchmark(python("{perf}/live/live_bench.py", *LIVE_WORDS), LIVE, 7, quick=("xdp",) + SHORT),
     "latency": Benchmark(python("{perf}/live/latency.py", *LIVE_WORDS), LIVE, 5, quick=SHORT),
+    "topology": Benchmark(python("{perf}/live/topology.py", *LIVE_WORDS, "--load", "{build}/perf/proxy/proxy-load"),
+                          (*LIVE, "perf/proxy/proxy-load"), 5, quick=SHORT),
     "growth": Benchmark(("{build}/perf/growth/growth-bench", "--rounds", "{rounds}", "--json", "{json}"), ("perf/growth/growth-bench",), 5,
                         alone=True, root=False, quick=("--most", "1000")),
     "dpdk": Benchmark(python("{perf}/dpdk/dpdk_bench.py", "--bench", "{build}/perf/dpdk/dpdk-bench", "--sluiced", "{build}/" + DAEMON,
@@ -88,7 +90,7 @@ def command_of(benchmark, build, core, rounds, target, quick):
     return [*ahead, *words]
 
 
-def run_one(name, build, core, quick, folder):
+def run_one(name, build, core, rounds, quick, folder):
     """None, or why it was left out."""
     benchmark = BENCHMARKS[name]
     if benchmark.root and os.geteuid() != 0:
@@ -99,7 +101,7 @@ def run_one(name, build, core, quick, folder):
     print(f"== {name}", flush=True)
     target = folder / f"{name}.json"
     with huge_pages(benchmark.pages):
-        done = subprocess.run(command_of(benchmark, build, core, 2 if quick else benchmark.rounds, target, quick), check=False,
+        done = subprocess.run(command_of(benchmark, build, core, 2 if quick else rounds or benchmark.rounds, target, quick), check=False,
                               env={**os.environ, "PYTHONPATH": str(PERF)})
     if done.returncode:
         raise SystemExit(f"{name}: ended with status {done.returncode}")
@@ -123,6 +125,7 @@ def main():
     parser.add_argument("benchmark", nargs="*", choices=[[], *BENCHMARKS], help="all when none is named")
     parser.add_argument("--build", default=os.environ.get("BUILD", "build-perf"), help="build directory")
     parser.add_argument("--core", default=os.environ.get("CORE", "1"), help="where benchmarks without a network run")
+    parser.add_argument("--rounds", type=int, help="instead of each benchmark's own number")
     parser.add_argument("--results", default=PERF / "results", type=pathlib.Path)
     arguments = parser.parse_args()
     build, quick = pathlib.Path(arguments.build).resolve(), bool(os.environ.get("QUICK"))
@@ -132,7 +135,7 @@ def main():
     facts["quick"] = quick
     with tempfile.TemporaryDirectory(prefix="sl-perf-") as home:
         for name in arguments.benchmark or BENCHMARKS:
-            why = run_one(name, build, arguments.core, quick, pathlib.Path(home))
+            why = run_one(name, build, arguments.core, arguments.rounds, quick, pathlib.Path(home))
             if why:
                 print(f"left out: {why}", file=sys.stderr)
                 left_out.append(why)
