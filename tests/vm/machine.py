@@ -53,7 +53,7 @@ class Guest:
     cpus: int = 4
     memory: int = 1024  # MiB per node
     huge_pages: int = 64  # of 2 MiB per node
-    timeout: int = 330  # seconds
+    timeout: int = 660  # seconds
     environment: dict = dataclasses.field(default_factory=dict)
 
     def command(self, results, ramdisk):

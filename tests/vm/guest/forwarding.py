@@ -96,7 +96,7 @@ class Forwarding(unittest.TestCase):
             if cls.daemon.poll() is not None:
                 raise AssertionError(cls.log_text())
             return run("curl", "-sf", "http://127.0.0.1:8082/readyz", check=False).returncode == 0
-        wait_until(ready, "sluiced is ready", 90)
+        wait_until(ready, "sluiced is ready", 300)
         nics.wait_carrier(cls.front, cls.back)
 
     @classmethod
