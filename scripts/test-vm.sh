@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Tests this tree in emulated machines: two NUMA nodes with NICs on each, an IOMMU, older and newer kernels. No root, no
 # host network. See docs/vm-tests.md.
-#   scripts/test-vm.sh                  everything on the newest kernel in the cache (dpdk: before 7), the matrix on all
-#   scripts/test-vm.sh smoke|daemon|devices|dpdk|matrix [KERNEL]   one part
+#   scripts/test-vm.sh                  everything on the newest kernel in the cache (dpdk, move: before 7), the matrix on all
+#   scripts/test-vm.sh smoke|daemon|devices|dpdk|move|matrix [KERNEL]   one part
 #   scripts/test-vm.sh --fetch          downloads the kernels (100 MB each) and, as root, installs QEMU and busybox
 #   scripts/test-vm.sh --kernels        names those in the cache
-# Time limit: SLUICE_VM_LIMIT seconds in all (default 2400). Exit status 0: passed; 1: failed; 77: skipped, and why.
+# Time limit: SLUICE_VM_LIMIT seconds in all (default 5400). Exit status 0: passed; 1: failed; 77: skipped, and why.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -35,4 +35,4 @@ export SLUICED=build/control/sluiced/sluiced SLUICECTL=build/control/sluicectl/s
 export SLUICE_REPLAY=build/control/replay/sluice-replay BPF_LOAD=build/tests/live/bpf-load
 BPF_OBJECTS=$(find build/bpf -name '*.bpf.o' | paste -sd' ')
 export BPF_OBJECTS SLUICE_VM_STATUS=77
-exec timeout "${SLUICE_VM_LIMIT:-2400}" python3 tests/vm/vm_test.py "${@:-full}"
+exec timeout "${SLUICE_VM_LIMIT:-5400}" python3 tests/vm/vm_test.py "${@:-full}"

@@ -2,11 +2,11 @@
 #include "control/daemon/confinement.h"
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
 #include "control/sandbox/system_calls.h"
 #include "dataplane/base/log.h"
+#include "dataplane/io/pci/pci_address.h"
 
 namespace sluice::control {
 
@@ -14,12 +14,6 @@ namespace {
 
 bool contains(const std::vector<std::string>& all, const std::string& one) {
     return std::find(all.begin(), all.end(), one) != all.end();
-}
-
-// "0000:3b:00.0" and not "net_tap0".
-bool is_pci(const std::string& device) {
-    return !device.empty() && std::isxdigit(static_cast<unsigned char>(device[0])) != 0 &&
-           device.find(':') != std::string::npos;
 }
 
 }  // namespace
@@ -33,7 +27,7 @@ sandbox::Needs needs_of(const config::Config& config, const Plans& plans, const 
     for (const config::Interface& interface : config.interfaces) {
         const auto plan = plans.find(interface.name);
         if (plan == plans.end() || !plan->second.dpdk || !interface.dpdk) continue;
-        needs.pci_devices = needs.pci_devices || is_pci(interface.dpdk->device);
+        needs.pci_devices = needs.pci_devices || !pci_address(interface.dpdk->device).empty();
     }
     needs.ebpf = flags.ebpf.value != config::Switch::off;
     return needs;

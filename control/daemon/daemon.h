@@ -19,6 +19,7 @@
 #include "control/daemon/config_watch.h"
 #include "control/daemon/confinement.h"
 #include "control/daemon/counter_book.h"
+#include "control/daemon/device_loans.h"
 #include "control/daemon/diagnostics.h"
 #include "control/daemon/explainer.h"
 #include "control/daemon/handover.h"
@@ -126,7 +127,14 @@ private:
     Status apply_or_restore(Candidate candidate, const std::function<Status()>& check = {});
     Status check_unchangeable(const config::Config& next) const;
     Status reload_now();
+    // daemon_moves.cc
     Status set_tier_now(const std::string& interface, const std::string& tier);
+    bool kernel_can_have(const config::Interface& interface) const;
+    Result<TierMoves> moves_with(const std::string& interface, std::optional<config::Tier> tier) const;
+    Status move(const std::string& interface, std::optional<config::Tier> tier);
+    Status lend(const config::Interface& section);
+    Status take_back(const std::string& interface, std::optional<config::Tier> tier);
+
     void watch_files();
     void follow_files();
     void take_names(const compile::Snapshot& snapshot);
@@ -162,6 +170,7 @@ private:
     UniqueFd successor_;  // asks for the node
     std::unique_ptr<EventLoop> loop_;
     std::unique_ptr<netlink::KernelMirror> mirror_;
+    DeviceLoans loans_;  // outlives the tiers, which have the devices
     std::unique_ptr<Tiers> tiers_;
     ProxyTier proxy_;
     std::unique_ptr<BackendStates> backend_states_;

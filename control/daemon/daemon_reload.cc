@@ -51,6 +51,10 @@ Status Daemon::apply(Candidate candidate) {
     plans_ = std::move(candidate.plans);
     numbers_ = std::move(candidate.numbers);
     tiers_->set_devices(config_, plans_);
+    if (!loans_.empty()) {  // interfaces have come and gone with that
+        if (Status status = mirror_->ask_now(); !status) return status;
+        tiers_->node().route_epoch++;
+    }
     ports_ = current_ports(config_, plans_, numbers_);
     if (Status status = tiers_->set_ports(ports_); !status) return status;
     keep_names(candidate.snapshot);
@@ -136,7 +140,9 @@ Result<Daemon::Moved> Daemon::load_moved(const std::string& file) const {
     Moved out{std::move(*config), {}, {}};
     out.sections = out.config.interfaces;
     for (const auto& [name, tier] : moves_) {
-        if (auto still = with_move(out.moves, out.sections, name, tier); still) out.moves = *std::move(still);
+        auto still = with_move(out.moves, out.sections, name, tier,
+                               [this](const config::Interface& each) { return kernel_can_have(each); });
+        if (still) out.moves = *std::move(still);
     }
     out.config.interfaces = moved(out.sections, out.moves);
     return out;
@@ -183,32 +189,6 @@ Status Daemon::reload_now() {
     config_report_.last_error = status ? "" : status.error().message;
     if (!status) config_report_.failures++;
     if (status) spdlog::info("configuration reloaded, generation {}", generation_);
-    return status;
-}
-
-// A snapshot of its own, as with a reload, so that all tiers see the same ports.
-Status Daemon::set_tier_now(const std::string& interface, const std::string& tier) {
-    const auto wanted = tier_of(tier);
-    if (!wanted) return wanted.error();
-    auto moves = with_move(moves_, sections_, interface, *wanted);
-    if (!moves) return moves.error();
-    if (*wanted && *wanted != config::Tier::epoll && !tiers_->is_open())
-        return make_error("interface {}: tier {}: the daemon started without any tier of ours", interface,
-                          tier);
-    config::Config config = config_;
-    config.interfaces = moved(sections_, *moves);
-    Result<Candidate> candidate = prepare(std::move(config), *moves);
-    if (!candidate) return candidate.error();
-    const InterfacePlan& plan = candidate->plans.at(interface);
-    if (plan.needs_program() && tiers_->xdp() == nullptr && (plan.program() || plan.dpdk_behind_program))
-        return make_error(
-            "interface {}: tier {}: it needs the XDP program, and no interface wanted that when the daemon "
-            "started: the tables lie in its own memory",
-            interface, tier);
-    tiers_->try_again(interface);
-    const Status status =
-        apply_or_restore(std::move(*candidate), [&] { return tiers_->check_moved(plans_.at(interface)); });
-    if (status) spdlog::info("interface {}: moved to tier {}", interface, tier);
     return status;
 }
 

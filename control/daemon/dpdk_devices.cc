@@ -11,6 +11,7 @@
 #include "dataplane/io/dpdk/eal.h"
 #include "dataplane/io/dpdk/program_guard.h"
 #include "dataplane/io/netlink/device_queues.h"
+#include "dataplane/io/pci/pci_address.h"
 
 namespace sluice::control {
 
@@ -48,10 +49,8 @@ std::optional<u32> DpdkTier::State::node_of(const config::Interface& interface) 
     const std::string& device = interface.dpdk->device;
     const std::string below = kernel_interface_of(device);
     if (!below.empty()) return node_placement.node_of(below);
-    if (!DpdkDevice::is_pci(device)) return std::nullopt;
-    const std::string address = device.substr(0, device.find(','));
-    const bool short_form = std::count(address.begin(), address.end(), ':') == 1;
-    return node_placement.node_of_pci(short_form ? "0000:" + address : address);
+    const std::string address = pci_address(device);
+    return address.empty() ? std::nullopt : node_placement.node_of_pci(address);
 }
 
 // By what the configuration says of the devices, which are not open yet.

@@ -47,7 +47,8 @@ std::vector<config::Interface> moved(std::vector<config::Interface> interfaces, 
 }
 
 Result<TierMoves> with_move(const TierMoves& moves, const std::vector<config::Interface>& interfaces,
-                            const std::string& interface, std::optional<Tier> tier) {
+                            const std::string& interface, std::optional<Tier> tier,
+                            const std::function<bool(const config::Interface&)>& lendable) {
     const auto section = std::find_if(interfaces.begin(), interfaces.end(),
                                       [&](const auto& each) { return each.name == interface; });
     if (section == interfaces.end())
@@ -55,7 +56,8 @@ Result<TierMoves> with_move(const TierMoves& moves, const std::vector<config::In
     if (section->is_sub_interface())
         return make_error("interface {}: its packets are its device's: expected {}", interface,
                           section->parent);
-    const bool kernel_has_it = !section->dpdk || section->dpdk->device.starts_with("net_af_xdp");
+    const bool kernel_has_it = !section->dpdk || section->dpdk->device.starts_with("net_af_xdp") ||
+                               (lendable && lendable(*section));
     if (tier && *tier != Tier::dpdk && !kernel_has_it)
         return make_error(
             "interface {}: tier {}: {} belongs to DPDK alone: the kernel has no interface of it", interface,

@@ -4,6 +4,7 @@
 // They last until `auto`, until their section is gone, or until the daemon ends.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -23,8 +24,10 @@ Result<std::optional<config::Tier>> tier_of(const std::string& word);
 // dpdk and has no section for it is driven by net_af_xdp, with as many queues as the kernel's.
 std::vector<config::Interface> moved(std::vector<config::Interface> interfaces, const TierMoves& moves);
 
-// The moves with one more, or one less. The error says why the interface cannot be moved at all.
+// The moves with one more, or one less. The error says why the interface cannot be moved at all. `lendable`:
+// whether a device that DPDK drives is the kernel's otherwise, which can have it back.
 Result<TierMoves> with_move(const TierMoves& moves, const std::vector<config::Interface>& interfaces,
-                            const std::string& interface, std::optional<config::Tier> tier);
+                            const std::string& interface, std::optional<config::Tier> tier,
+                            const std::function<bool(const config::Interface&)>& lendable = {});
 
 }  // namespace sluice::control

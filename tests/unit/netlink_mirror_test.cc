@@ -3,11 +3,13 @@
 // The mirror against the real kernel, in a network namespace of the test's own. Needs root.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <cstdlib>
 
+#include "dataplane/io/netlink/interface_state.h"
 #include "dataplane/io/netlink/kernel_mirror.h"
 
 namespace sluice::netlink {
@@ -125,6 +127,28 @@ TEST_F(NetlinkMirror, AWorkersRequestMakesTheKernelResolve) {
     EXPECT_EQ(mirror_->counters().neighbor_requests, 1U);
     EXPECT_EQ(mirror_->counters().neighbor_failures, 0U);
     EXPECT_EQ(std::system("ip netns delete sl-netlink-test"), 0);
+}
+
+TEST_F(NetlinkMirror, WhatAnInterfaceHasIsPutOnAnotherInItsPlace) {
+    run("ip address add 2001:db8:1::1/64 dev sl0 nodad");
+    run("ip neighbor replace 10.0.0.2 lladdr 02:00:00:00:00:02 dev sl0 nud permanent");
+    run("ip route add 203.0.113.0/24 via 10.0.0.2 dev sl0 metric 7");
+    run("ip -6 route add 2001:db8:2::/48 via 2001:db8:1::2 dev sl0");
+    run("ip route add 198.51.100.0/24 dev sl1");
+    auto state = InterfaceState::of(if_nametoindex("sl0"));
+    ASSERT_TRUE(state.ok()) << state.error().message;
+    EXPECT_EQ(state->size(), 5U) << "two addresses, a neighbour, two routes";
+    run("ip link del sl0");
+    run("ip link add sl2 type veth peer name sl3");
+    run("ip link add sl0 type veth peer name sl1");
+    run("ip link set sl0 up && ip link set sl1 up");
+    const Status restored = state->restore(if_nametoindex("sl0"));
+    ASSERT_TRUE(restored.ok()) << restored.error().message;
+    run("ip address show dev sl0 | grep -q 10.0.0.1/24");
+    run("ip address show dev sl0 | grep -q 2001:db8:1::1/64");
+    run("ip neighbor show dev sl0 | grep -q '10.0.0.2 lladdr 02:00:00:00:00:02 PERMANENT'");
+    run("ip route show 203.0.113.0/24 | grep -q 'via 10.0.0.2 dev sl0 metric 7'");
+    run("ip -6 route show 2001:db8:2::/48 | grep -q 'via 2001:db8:1::2 dev sl0'");
 }
 
 }  // namespace

@@ -20,6 +20,7 @@
 #include "dataplane/base/log.h"
 #include "dataplane/io/dpdk/eal.h"
 #include "dataplane/io/dpdk/program_guard.h"
+#include "dataplane/io/pci/pci_address.h"
 
 namespace sluice {
 namespace {
@@ -93,11 +94,6 @@ void release(rte_mempool* pool) {
 
 }  // namespace
 
-bool DpdkDevice::is_pci(const std::string& device) {
-    return std::isxdigit(static_cast<unsigned char>(device[0])) != 0 &&
-           device.substr(0, device.find(',')).find(':') != std::string::npos;
-}
-
 u64 DpdkDevice::memory(const DpdkDeviceOptions& options) {
     constexpr u64 overhead = 320;        // struct rte_mbuf, the pool's header, head room's share
     constexpr u64 rings = u64{8} << 20;  // descriptor rings, the inlet, what the driver allocates
@@ -126,7 +122,7 @@ Status DpdkDevice::plug() {
     const size_t comma = std::min(options_.device.find(','), options_.device.size());
     name_ = options_.device.substr(0, comma);
     const std::string arguments = options_.device.substr(std::min(comma + 1, options_.device.size()));
-    bus_ = is_pci(name_) ? "pci" : "vdev";
+    bus_ = pci_address(name_).empty() ? "vdev" : "pci";
     u16 known = 0;
     if (rte_eth_dev_get_port_by_name(name_.c_str(), &known) == 0)
         return make_error("interface {}: device {}: in use by another interface", options_.interface, name_);

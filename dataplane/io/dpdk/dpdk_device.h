@@ -65,8 +65,6 @@ public:
 
     // Memory that a device with these options takes from EAL, in bytes.
     static u64 memory(const DpdkDeviceOptions& options);
-    // Whether it is named by a PCI address, "0000:3b:00.0" or "3b:00.0", perhaps with arguments behind.
-    static bool is_pci(const std::string& device);
 
     const DpdkDeviceOptions& options() const { return options_; }
     u16 port_id() const { return port_id_; }

@@ -143,6 +143,13 @@ void KernelMirror::schedule() {
     }
 }
 
+Status KernelMirror::ask_now() {
+    KernelData data;
+    if (Status status = refresh(questions_.get(), everything, data); !status) return status;
+    publish(std::make_unique<const KernelView>(std::move(data)));
+    return {};
+}
+
 void KernelMirror::update() {
     const auto start = steady_clock::now();
     KernelData data = view().data();

@@ -61,6 +61,9 @@ public:
     KernelMirror& operator=(const KernelMirror&) = delete;
 
     const KernelView& view() const { return *views_.back(); }
+    // For who has changed something himself and goes on by it: asks for everything, without waiting for hints,
+    // and does not call `changed`.
+    Status ask_now();
     const MirrorCounters& counters();
 
     // Asks the kernel to resolve, or to confirm, a neighbour. At most once a second for the same one.
