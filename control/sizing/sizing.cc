@@ -13,16 +13,31 @@ constexpr u32 headroom_and_tail = 256 + 256;
 
 u64 rounded(u64 bytes) { return (bytes + huge_page - 1) / huge_page * huge_page; }
 
-// A DPDK port's pool: receive and transmit rings full, and for each worker (one per queue at most) what its
-// engine, batch and pool cache hold; beside each buffer DPDK's own header and head room, and the rings.
-u64 dpdk_bytes(const config::DpdkPort& port, u32 mtu) {
+u32 queues_of(const config::Interface& interface) {
+    return interface.queues.value_or(interface.dpdk->rx_queues);
+}
+
+// One per queue of all ports, at most: a worker has frames of every port, whichever it receives on.
+u32 dpdk_workers(const config::Config& config) {
+    u32 sum = 0;
+    for (const config::Interface& interface : config.interfaces) {
+        if (interface.dpdk) sum += queues_of(interface);
+    }
+    return sum;
+}
+
+// A DPDK port's pool: receive rings and a transmit ring for each worker full, and for each what its engine,
+// batch and pool cache hold; beside each buffer DPDK's own header and head room, and the rings.
+u64 dpdk_bytes(const config::Interface& interface, u32 workers) {
     constexpr u64 transmit_ring = 1024;
     constexpr u64 held_by_worker = 1024 + 2 * 256;
     constexpr u64 host_inlet = 1024;
-    constexpr u64 header = 128 + 320;
+    constexpr u64 header = 320;
     constexpr u64 rings = u64{8} << 20;
-    const u64 buffers = port.rx_queues * (port.rx_descriptors + transmit_ring + held_by_worker) + host_inlet;
-    return buffers * (std::max(2048U, (mtu + ethernet_overhead + 127) / 128 * 128) + header) + rings;
+    const u64 buffers = u64{queues_of(interface)} * interface.dpdk->rx_descriptors +
+                        workers * (transmit_ring + held_by_worker) + host_inlet;
+    const u32 longest = interface.mtu.value_or(1500) + ethernet_overhead;
+    return buffers * (std::max(2048U, (longest + 127) / 128 * 128) + header) + rings;
 }
 
 }  // namespace
@@ -44,8 +59,8 @@ std::vector<BufferNeed> buffer_needs(const config::Config& config,
         need.dpdk = interface.dpdk.has_value();
         if (need.dpdk) {
             need.node = facts(interface.dpdk->device).node;
-            need.queues = interface.dpdk->rx_queues;
-            need.bytes = rounded(dpdk_bytes(*interface.dpdk, interface.mtu.value_or(1500)));
+            need.queues = queues_of(interface);
+            need.bytes = rounded(dpdk_bytes(interface, dpdk_workers(config)));
         } else {
             const DeviceFacts device = facts(interface.name);
             need.node = device.node;

@@ -66,8 +66,24 @@ TEST(Sizing, ADpdkPortCountsItsPool) {
     ASSERT_EQ(needs.size(), 1U);
     EXPECT_EQ(needs[0].node, 1U);
     EXPECT_EQ(needs[0].queues, 2U);
-    // (2 x (1024 + 1024 + 1536) + 1024) buffers of 2496 bytes, and 8 MiB of rings
-    EXPECT_EQ(needs[0].bytes, (8192 * 2496 / (2 * mebibyte) + 1) * 2 * mebibyte + 8 * mebibyte);
+    // 2 x (1024 + 1024 + 1536) + 1024 buffers of 2368 bytes, and 8 MiB of rings
+    EXPECT_EQ(needs[0].bytes, (8192 * 2368 / (2 * mebibyte) + 1) * 2 * mebibyte + 8 * mebibyte);
+}
+
+TEST(Sizing, EveryDpdkPortHasBuffersForAllWorkers) {
+    config::Config config;
+    config.interfaces = {named("p0"), named("p1")};
+    for (config::Interface& interface : config.interfaces) {
+        interface.dpdk = config::DpdkPort{};
+        interface.dpdk->device = "net_null0";
+    }
+    config.interfaces[1].queues = 3;
+    const auto needs = buffer_needs(config, [](const std::string&) { return DeviceFacts{}; });
+    ASSERT_EQ(needs.size(), 2U);
+    EXPECT_EQ(needs[1].queues, 3U) << "the interface's own number of queues goes before its section's";
+    // 1024 and 3 x 1024 for the rings, 4 x (1024 + 1536) for four workers, 1024 of the inlet
+    EXPECT_EQ(needs[0].bytes, (12288 * 2368 / (2 * mebibyte) + 1) * 2 * mebibyte + 8 * mebibyte);
+    EXPECT_EQ(needs[1].bytes, (14336 * 2368 / (2 * mebibyte) + 1) * 2 * mebibyte + 8 * mebibyte);
 }
 
 TEST(Sizing, SubInterfacesUseTheirParentsBuffers) {
