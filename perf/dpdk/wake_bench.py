@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What an idle DPDK worker costs: the first packet's round trip after idleness, and that of packets a millisecond later.
+"""What an idle worker costs: the first packet's round trip after idleness, and that of packets a millisecond later.
 
-A datagram goes from a client through the node to a backend and back (nat), over veths that the node's DPDK ports
-(net_af_packet) have. Workers are adaptive; the round trips after the first millisecond are those of a busy worker, so the
-difference is the nap. Real-time priority for both ends and the daemon; needs root.
+A datagram goes from a client through the node to a backend and back (nat), over veths. Workers: af_packet is a DPDK
+worker that nothing can wake, which naps; net_af_xdp one that its sockets wake; af_xdp one of XDP sockets. They are
+adaptive, and the round trips after the first millisecond are those of a busy worker, so the difference is what waking
+costs. Real-time priority for both ends and the daemon; rounds are interleaved; needs root.
 
-    wake_bench.py --sluiced build/control/sluiced/sluiced --sluicectl build/control/sluicectl/sluicectl
+    wake_bench.py --sluiced build/control/sluiced/sluiced --sluicectl build/control/sluicectl/sluicectl [WORKER ...]
 """
 
 import argparse
@@ -29,6 +30,7 @@ BURST_SECONDS = 0.003
 PATIENCE_SECONDS = 0.2
 CPU_SECONDS = 3
 PORT = 9000
+WORKERS = ["af_packet", "net_af_xdp", "af_xdp"]
 
 
 def real_time(core):
@@ -43,14 +45,16 @@ def percentile(values, share):
 class Path:
     """A lab and a daemon on it."""
 
-    def __init__(self, core):
+    def __init__(self, worker, core):
         from daemon import Daemon, service  # noqa: PLC0415 - read where the programs are from the environment
-        from dpdk_lab import DpdkLab  # noqa: PLC0415
-        self.lab = DpdkLab("af_packet", backends=1)
-        config = {"interfaces": self.lab.dpdk_interfaces(), "workers": {"cores": str(core), "poll": "adaptive"},
+        self.lab, interfaces = self.lab_of(worker)
+        config = {"interfaces": interfaces, "workers": {"cores": str(core), "poll": "adaptive"},
                   "services": [service(self.lab, protocol="udp", ports=str(PORT))], "log": {"level": "warn"}}
         self.daemon = Daemon(self.lab, config).start(60)
-        self.lab.after_start()
+        if worker == "af_packet":
+            self.lab.after_start()
+        else:
+            self.lab.resolve()
         with self.lab.backends[0].namespace.inside():
             self.backend = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.backend.bind(("", PORT))
@@ -62,6 +66,19 @@ class Path:
         self.round_trip()
         for task in os.listdir(f"/proc/{self.daemon.process.pid}/task"):
             os.sched_setscheduler(int(task), os.SCHED_FIFO, os.sched_param(5))
+
+    @staticmethod
+    def lab_of(worker):
+        from dpdk_lab import DpdkLab  # noqa: PLC0415
+        from topology import Lab  # noqa: PLC0415
+        if worker == "af_packet":
+            lab = DpdkLab(worker, backends=1)
+            return lab, lab.dpdk_interfaces()
+        names = ["cl0", "be1"]
+        if worker == "af_xdp":
+            return Lab(backends=1), [{"name": name, "tiers": ["af_xdp"]} for name in names]
+        return Lab(backends=1), [{"name": name, "tiers": ["dpdk"], "dpdk": {"device": f"net_af_xdp{n},iface={name}", "host_path": "tap"}}
+                                 for n, name in enumerate(names)]
 
     def _echo(self):
         while True:
@@ -104,30 +121,43 @@ class Path:
         self.lab.close()
 
 
+def measured(worker):
+    """Samples, and the idle daemon's percent of a core."""
+    path = Path(worker, 1)
+    try:
+        real_time(0)
+        return [path.sample() for _ in range(SAMPLES_PER_ROUND)], path.idle_cpu()
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        path.close()
+
+
+def summary(samples, cpu):
+    result = {"idle_cpu_percent": statistics.median(cpu)}
+    for name, column in (("first", 0), ("after 1 ms", 1)):
+        values = [sample[column] for sample in samples if sample[column] is not None]
+        result[name] = {"p50": round(percentile(values, 0.5)), "p99": round(percentile(values, 0.99)),
+                        "within 1 ms": round(sum(value <= 1000 for value in values) / len(values), 3),
+                        "samples": len(values), "none": len(samples) - len(values)}
+    return result
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--sluiced", required=True)
     parser.add_argument("--sluicectl", required=True)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("worker", nargs="*", choices=[[], *WORKERS], help="all when none is named")
     options = parser.parse_args()
     os.environ |= {"SLUICED": options.sluiced, "SLUICECTL": options.sluicectl}
-    samples, cpu = [], []
+    samples, cpu = {}, {}
     for number in range(options.rounds):
-        path = Path(1)
-        try:
-            real_time(0)
-            samples += [path.sample() for _ in range(SAMPLES_PER_ROUND)]
-            cpu.append(path.idle_cpu())
-        finally:
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-            path.close()
-        print(f"round {number + 1}: idle CPU {cpu[-1]:.1f} %", flush=True)
-    result = {"unit": "us", "load": os.getloadavg()[0], "idle_cpu_percent": statistics.median(cpu)}
-    for name, column in (("first", 0), ("after 1 ms", 1)):
-        values = [sample[column] for sample in samples if sample[column] is not None]
-        result[name] = {"p50": round(percentile(values, 0.5)), "p99": round(percentile(values, 0.99)), "samples": len(values),
-                        "none": len(samples) - len(values)}
-    print(json.dumps(result, indent=2))
+        for worker in options.worker or WORKERS:
+            some, percent = measured(worker)
+            samples.setdefault(worker, []).extend(some)
+            cpu.setdefault(worker, []).append(percent)
+            print(f"round {number + 1}: {worker}: idle CPU {percent:.1f} %", flush=True)
+    print(json.dumps({"unit": "us", "load": os.getloadavg()[0]} | {each: summary(samples[each], cpu[each]) for each in samples}, indent=2))
 
 
 if __name__ == "__main__":

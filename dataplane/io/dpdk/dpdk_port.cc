@@ -29,18 +29,27 @@ bool is_plain(const rte_mbuf* mbuf) {
            rte_mbuf_refcnt_read(mbuf) == 1;
 }
 
+// net_af_xdp has no receive interrupts, but its sockets can be polled.
+bool has_sockets(const DpdkDevice& device) { return device.xdp_socket(0) >= 0; }
+
+bool watch(int epoll, int socket) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, socket, &event) == 0;
+}
+
 }  // namespace
 
 DpdkPort::DpdkPort(DpdkDevice& device, std::vector<u16> receive_queues, std::optional<u16> transmit_queue)
     : device_(device), receive_queues_(std::move(receive_queues)), transmit_queue_(transmit_queue) {
-    if (!device.interrupts() || receive_queues_.empty()) return;
+    if ((!device.interrupts() && !has_sockets(device)) || receive_queues_.empty()) return;
     epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
     if (!arm_interrupts()) epoll_.reset();
 }
 
 DpdkPort::~DpdkPort() {
     for (u32 i = 0; i < pending(); ++i) rte_pktmbuf_free(pending_[i]);
-    if (!epoll_) return;
+    if (!epoll_ || has_sockets(device_)) return;
     const Eal::Quiet quiet;
     for (const u16 queue : receive_queues_)
         rte_eth_dev_rx_intr_ctl_q(device_.port_id(), queue, epoll_.get(), RTE_INTR_EVENT_DEL, nullptr);
@@ -54,6 +63,10 @@ bool DpdkPort::arm_interrupts() {
     const Eal::Quiet quiet;
     armed_for_ = device_.starts();
     for (const u16 queue : receive_queues_) {
+        if (has_sockets(device_)) {
+            if (!watch(epoll_.get(), device_.xdp_socket(queue))) return false;
+            continue;
+        }
         if (rte_eth_dev_rx_intr_enable(device_.port_id(), queue) != 0) return false;
         rte_eth_dev_rx_intr_disable(device_.port_id(), queue);
         if (rte_eth_dev_rx_intr_ctl_q(device_.port_id(), queue, epoll_.get(), RTE_INTR_EVENT_ADD, nullptr) !=
@@ -191,7 +204,7 @@ bool DpdkPort::allocate(Frame& frame) {
 // A device that was started again has other descriptors. Without them the worker wakes by its nap's end.
 void DpdkPort::prepare_to_sleep() {
     flush();
-    if (!epoll_ || !device_.ready()) return;
+    if (!epoll_ || !device_.ready() || has_sockets(device_)) return;
     may_wake_ = armed_for_ == device_.starts() || arm_interrupts();
     if (!may_wake_) return;
     for (const u16 queue : receive_queues_) rte_eth_dev_rx_intr_enable(device_.port_id(), queue);
