@@ -107,7 +107,8 @@ bool DeviceLoans::can_be_lent(const config::Interface& interface) {
 Status DeviceLoans::prepare(const config::Interface& interface, const netlink::KernelView& kernel) {
     const KernelDriver device(pci_address(interface.dpdk->device));
     const auto refuse = [&](const std::string& why) {
-        return make_error("interface {}: tier dpdk: device {}: {}", interface.name, interface.dpdk->device, why);
+        return make_error("interface {}: tier dpdk: device {}: {}", interface.name, interface.dpdk->device,
+                          why);
     };
     const std::string by = default_route_by(device.interfaces_and_uppers(), kernel);
     if (!by.empty()) return refuse(fmt::format("it carries the default route (by {}): refused", by));

@@ -28,8 +28,9 @@ public:
     bool empty() const { return loans_.empty(); }
     bool holds(const std::string& interface) const { return loans_.contains(interface); }
 
-    // Keeps what is on the interface and takes it down, so that nothing passes while it changes hands. Refused,
-    // with nothing done, where the node would lose its default route or vfio-pci cannot take the device.
+    // Keeps what is on the interface and takes it down, so that nothing passes while it changes hands.
+    // Refused, with nothing done, where the node would lose its default route or vfio-pci cannot take the
+    // device.
     Status prepare(const config::Interface& interface, const netlink::KernelView& kernel);
     // To vfio-pci, once nothing of ours is on it.
     Status lend(const std::string& interface);

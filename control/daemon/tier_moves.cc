@@ -56,8 +56,8 @@ Result<TierMoves> with_move(const TierMoves& moves, const std::vector<config::In
     if (section->is_sub_interface())
         return make_error("interface {}: its packets are its device's: expected {}", interface,
                           section->parent);
-    const bool kernel_has_it = !section->dpdk || section->dpdk->device.starts_with("net_af_xdp") ||
-                               (lendable && lendable(*section));
+    const bool kernel_has_it =
+        !section->dpdk || section->dpdk->device.starts_with("net_af_xdp") || (lendable && lendable(*section));
     if (tier && *tier != Tier::dpdk && !kernel_has_it)
         return make_error(
             "interface {}: tier {}: {} belongs to DPDK alone: the kernel has no interface of it", interface,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The way out by a packet socket, against the real kernel, in a network namespace of the test's own. Needs root.
+// The way out by a packet socket, against the real kernel, in a network namespace of the test's own. Needs
+// root.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <linux/if_ether.h>
@@ -26,10 +27,11 @@ protected:
     void SetUp() override {
         if (geteuid() != 0) GTEST_SKIP() << "needs root";
         if (unshare(CLONE_NEWNET) != 0) GTEST_SKIP() << "needs a network namespace of its own";
-        ASSERT_EQ(std::system("ip link add out0 type veth peer name far0 && "
-                              "sysctl -qw net.ipv6.conf.out0.disable_ipv6=1 net.ipv6.conf.far0.disable_ipv6=1 && "
-                              "ip link set out0 up && ip link set far0 up"),
-                  0);
+        ASSERT_EQ(
+            std::system("ip link add out0 type veth peer name far0 && "
+                        "sysctl -qw net.ipv6.conf.out0.disable_ipv6=1 net.ipv6.conf.far0.disable_ipv6=1 && "
+                        "ip link set out0 up && ip link set far0 up"),
+            0);
         far_.reset(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL)));
         sockaddr_ll at{};
         at.sll_family = AF_PACKET;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What an operator has put on an interface, to be put on the one that takes its place: addresses, routes that
-// leave by it, permanent neighbours. Kept as the kernel's own messages, so that nothing of them is lost on the
-// way; only the interface's number is exchanged.
+// leave by it, permanent neighbours. Kept as the kernel's own messages, so that nothing of them is lost on
+// the way; only the interface's number is exchanged.
 #pragma once
 
 #include <vector>
@@ -16,8 +16,8 @@ class InterfaceState {
 public:
     InterfaceState() = default;
 
-    // Without what the kernel makes by itself: link-local addresses, routes of the networks that addresses are
-    // on, neighbours that were learned, and routes with several next hops.
+    // Without what the kernel makes by itself: link-local addresses, routes of the networks that addresses
+    // are on, neighbours that were learned, and routes with several next hops.
     static Result<InterfaceState> of(u32 ifindex);
 
     // Puts all of it on another interface, which is up. The first refusal, when all was tried.

@@ -61,8 +61,8 @@ public:
     KernelMirror& operator=(const KernelMirror&) = delete;
 
     const KernelView& view() const { return *views_.back(); }
-    // For who has changed something himself and goes on by it: asks for everything, without waiting for hints,
-    // and does not call `changed`.
+    // For who has changed something himself and goes on by it: asks for everything, without waiting for
+    // hints, and does not call `changed`.
     Status ask_now();
     const MirrorCounters& counters();
 

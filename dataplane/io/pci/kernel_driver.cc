@@ -25,7 +25,8 @@ std::string target_of(const std::string& link) {
 std::vector<std::string> names_in(const std::string& directory) {
     std::vector<std::string> names;
     std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(directory, ignored)) names.push_back(entry.path().filename());
+    for (const auto& entry : fs::directory_iterator(directory, ignored))
+        names.push_back(entry.path().filename());
     std::sort(names.begin(), names.end());
     return names;
 }

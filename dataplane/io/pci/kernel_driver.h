@@ -23,8 +23,8 @@ public:
     // These, and what stands on them: bonds, bridges, VLANs.
     std::vector<std::string> interfaces_and_uppers() const;
 
-    // Why it cannot be given to vfio-pci; empty: it can. Its IOMMU group goes as a whole, so no other of it may
-    // be the kernel's.
+    // Why it cannot be given to vfio-pci; empty: it can. Its IOMMU group goes as a whole, so no other of it
+    // may be the kernel's.
     std::string obstacle() const;
     // The kernel's interface of it is gone afterwards.
     Status give_to_vfio() const;
