@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/health/probe.h"
 
+#include <http_parser.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -82,14 +83,15 @@ std::string request_of(const Subject& subject) {
         subject.path, host, subject.port);
 }
 
-// Of "HTTP/1.1 200 OK"; 0: it is nothing of the kind (RFC 9112, 4).
+// Of a status line with its end; 0: it is none of HTTP/1 (RFC 9112, 4).
 u32 status_of(const std::string& line) {
-    const auto digit = [&](size_t at) { return line[at] >= '0' && line[at] <= '9'; };
-    if (line.size() < 12 || !line.starts_with("HTTP/1.") || line[8] != ' ') return 0;
-    if (!digit(7) || !digit(9) || !digit(10) || !digit(11)) return 0;
-    if (line.size() > 12 && line[12] != ' ' && line[12] != '\r') return 0;
-    return static_cast<u32>(line[9] - '0') * 100 + static_cast<u32>(line[10] - '0') * 10 +
-           static_cast<u32>(line[11] - '0');
+    http_parser parser;
+    http_parser_settings settings;
+    http_parser_init(&parser, HTTP_RESPONSE);
+    http_parser_settings_init(&settings);
+    const size_t taken = http_parser_execute(&parser, &settings, line.data(), line.size());
+    const bool good = taken == line.size() && HTTP_PARSER_ERRNO(&parser) == HPE_OK;
+    return good && parser.http_major == 1 ? parser.status_code : 0;
 }
 
 }  // namespace
@@ -159,8 +161,8 @@ void Probe::read_answer() {
     answer_.append(buffer, static_cast<size_t>(got));
     const size_t end = answer_.find('\n');
     if (end == std::string::npos && got != 0 && answer_.size() < longest_status_line) return;
-    const u32 status = status_of(answer_.substr(0, end));
-    if (end == std::string::npos || status == 0)
+    const u32 status = end == std::string::npos ? 0 : status_of(answer_.substr(0, end + 1));
+    if (status == 0)
         return finish(Outcome::failure, got == 0 ? "closed without an answer" : "not an HTTP/1 answer");
     if (status >= 200 && status <= 399) return finish(Outcome::success);
     finish(Outcome::failure, fmt::format("HTTP status {}", status));
