@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 namespace sluice::control {
 
@@ -32,9 +34,27 @@ void compare(const char* what, const std::vector<T>& before, const std::vector<T
     }
 }
 
-template <typename T>
-void compare_whole(const char* what, const T& before, const T& after, Lines& out) {
-    if (!(before == after)) out.push_back(fmt::format("{}: changed", what));
+// Sections without names of their own, compared whole.
+constexpr std::tuple policy_parts{std::pair{"policy.default", &config::Policy::default_action},
+                                  std::pair{"policy.tcp_pickup", &config::Policy::tcp_pickup},
+                                  std::pair{"policy.ip_options", &config::Policy::ip_options},
+                                  std::pair{"policy.managed", &config::Policy::managed},
+                                  std::pair{"policy.sets", &config::Policy::sets}};
+constexpr std::tuple sections{
+    std::pair{"workers", &config::Config::workers}, std::pair{"tunnels", &config::Config::tunnels},
+    std::pair{"routes", &config::Config::routes},   std::pair{"neighbors", &config::Config::neighbors},
+    std::pair{"tables", &config::Config::tables},   std::pair{"timeouts", &config::Config::timeouts},
+    std::pair{"metrics", &config::Config::metrics}, std::pair{"diagnostics", &config::Config::diagnostics},
+    std::pair{"control", &config::Config::control}, std::pair{"state", &config::Config::state},
+    std::pair{"log", &config::Config::log}};
+
+template <typename Parts, typename Whole>
+void compare_parts(const Parts& parts, const Whole& before, const Whole& after, Lines& out) {
+    const auto one = [&](const auto& part) {
+        if (!(before.*part.second == after.*part.second))
+            out.push_back(fmt::format("{}: changed", part.first));
+    };
+    std::apply([&](const auto&... each) { (one(each), ...); }, parts);
 }
 
 Lines names_in_order(const std::vector<config::Rule>& rules, const std::vector<config::Rule>& others) {
@@ -46,11 +66,7 @@ Lines names_in_order(const std::vector<config::Rule>& rules, const std::vector<c
 }
 
 void compare_policies(const config::Policy& before, const config::Policy& after, Lines& out) {
-    compare_whole("policy.default", before.default_action, after.default_action, out);
-    compare_whole("policy.tcp_pickup", before.tcp_pickup, after.tcp_pickup, out);
-    compare_whole("policy.ip_options", before.ip_options, after.ip_options, out);
-    compare_whole("policy.managed", before.managed, after.managed, out);
-    compare_whole("policy.sets", before.sets, after.sets, out);
+    compare_parts(policy_parts, before, after, out);
     compare("rule", before.rules, after.rules, out);
     if (names_in_order(before.rules, after.rules) != names_in_order(after.rules, before.rules))
         out.emplace_back("policy.rules: in another order");
@@ -61,18 +77,9 @@ void compare_policies(const config::Policy& before, const config::Policy& after,
 std::vector<std::string> config_changes(const config::Config& before, const config::Config& after) {
     Lines out;
     compare("interface", before.interfaces, after.interfaces, out);
-    compare_whole("workers", before.workers, after.workers, out);
     compare_policies(before.policy, after.policy, out);
     compare("service", before.services, after.services, out);
-    compare_whole("tunnels", before.tunnels, after.tunnels, out);
-    compare_whole("routes", before.routes, after.routes, out);
-    compare_whole("neighbors", before.neighbors, after.neighbors, out);
-    compare_whole("tables", before.tables, after.tables, out);
-    compare_whole("timeouts", before.timeouts, after.timeouts, out);
-    compare_whole("metrics", before.metrics, after.metrics, out);
-    compare_whole("control", before.control, after.control, out);
-    compare_whole("state", before.state, after.state, out);
-    compare_whole("log", before.log, after.log, out);
+    compare_parts(sections, before, after, out);
     return out;
 }
 
