@@ -6,7 +6,7 @@ import pathlib
 import programs
 from case import LabCase, for_each_tier, main
 from daemon import interfaces, service
-from topology import VIP4, run, wait_until
+from topology import VIP4, run, text_of, wait_until
 from traffic import UdpStream
 
 class Faults:
@@ -148,6 +148,32 @@ class Faults:
             self.assertEqual(daemon.ctl_json("policy")["default"], "allow")
             self.assertIsNotNone(programs.curl(lab.client, VIP4))
             self.assertEqual(daemon.http("/readyz")[0], 200)
+
+
+class Generic(LabCase):
+    """A veth whose peer's MTU is over what fits into a page has no native XDP."""
+
+    def make_lab(self):
+        lab = super().make_lab(backends=1)
+        lab.client.ip("link", "set", "eth0", "mtu", "9000")
+        return lab
+
+    def test_without_native_xdp_it_serves_and_says_so(self):
+        lab = self.make_lab()
+        programs.nginx(lab.backends[0])
+        daemon = self.start_daemon(lab, {"services": [service(lab)]})
+        told = daemon.tier("cl0", "xdp")
+        self.assertEqual((told["active"], told["mode"]), (True, "generic"))
+        self.assertRegex(told["reason"], "native")
+        self.assertEqual(daemon.tier("be1", "xdp")["mode"], "native")
+        self.assertTrue(daemon.metrics().has("sluice_tier_active", interface="cl0", tier="xdp", mode="generic"))
+        self.assertRegex(text_of(daemon.process), "interface cl0: .*generic")
+        self.assertIsNotNone(programs.curl(lab.client, VIP4))
+
+    def test_a_requirement_of_native_xdp_refuses_to_start(self):
+        status, log = self.make_daemon(self.make_lab(), require=["xdp_native"]).refused()
+        self.assertEqual(status, 1)
+        self.assertIn("require xdp_native", log)
 
 
 class ZeroCopy(LabCase):
