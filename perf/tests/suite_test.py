@@ -13,7 +13,7 @@ PERF = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PERF), str(PERF.parent / "tests/scripts")]
 
 import tap  # noqa: E402
-from suite import baseline, figures, plots, report  # noqa: E402
+from suite import baseline, figures, flames, overhead, plots, report  # noqa: E402
 
 MACHINE = {"processor": "one", "cores": 2, "kernel": "6", "versions": {}}
 
@@ -108,6 +108,44 @@ class Documents(unittest.TestCase):
             self.assertEqual(made, ["throughput.svg", "latency-half.svg", "growth-flows.svg"])
             for name in made:
                 self.assertIn("</svg>", (pathlib.Path(home) / name).read_text())
+
+
+class Flames(unittest.TestCase):
+    SAMPLES = """engine-bench
+\t55 inner+0x10 (/usr/bin/x)
+\t44 outer+0x20 (/usr/bin/x)
+
+engine-bench
+\tffffffff81 handle<fault> ([kernel.kallsyms])
+\t44 outer+0x24 (/usr/bin/x)
+"""
+
+    def test_stacks_run_from_the_outermost_and_know_the_kernel(self):
+        self.assertEqual(list(flames.stacks(self.SAMPLES.splitlines())),
+                         [[("engine-bench", False), ("outer", False), ("inner", False)],
+                          [("engine-bench", False), ("outer", False), ("handle<fault>", True)]])
+
+    def test_a_box_is_as_wide_as_its_share(self):
+        root = flames.Node()
+        for stack in flames.stacks(self.SAMPLES.splitlines()):
+            root.add(stack)
+        drawn = flames.draw(root)
+        self.assertIn("<title>outer: 2 samples, 100.0%</title>", drawn)
+        self.assertIn("<title>handle&lt;fault&gt;: 1 samples, 50.0%</title>", drawn)
+        self.assertEqual(drawn.count('width="600.0"'), 2)
+
+
+class Overhead(unittest.TestCase):
+    def test_numbers_are_those_of_the_last_line_that_is_json(self):
+        self.assertEqual(overhead.numbers('{"a": 1}\n{"p99": 2.5, "ok": true, "name": "x"}\nbye'), {"p99": 2.5})
+        self.assertEqual(overhead.numbers("nothing"), {})
+
+    def test_a_difference_counts_beyond_what_the_two_runs_without_differ_by(self):
+        def word(without, again, with_it):
+            rows = [[{"seconds": value} for value in values] for values in (without, again, with_it)]
+            return next(overhead.judged(*rows))[-1]
+        self.assertEqual(word([10] * 4, [10] * 4, [12] * 4), "beyond the noise")
+        self.assertEqual(word([10] * 4, [13] * 4, [12] * 4), "within the noise")
 
 
 if __name__ == "__main__":
