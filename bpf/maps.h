@@ -136,6 +136,13 @@ struct {
     __uint(max_entries, 1 << 18);
 } trace SEC(".maps");
 
+// One buffer per CPU, made by who captures (bpf/capture.h): without one nothing is written.
+struct {
+    __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+    __uint(key_size, sizeof(u32));
+    __uint(value_size, sizeof(u32));
+} capture SEC(".maps");
+
 struct tables {
     struct node_state* node;
     void* image;  // the inner map

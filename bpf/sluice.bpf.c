@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+#include "bpf/capture_packet.h"
 #include "bpf/trace_sample.h"
 #include "dataplane/pipeline/pipeline.h"
 
@@ -17,6 +18,7 @@ int sluice_xdp(struct xdp_md* xdp) {
     struct pipeline s;
     if (!pipeline_open(&s, xdp)) return XDP_PASS;
     pipeline_begin(&s, xdp->ingress_ifindex, 0);
+    capture_arrived(&s, xdp);
     u32 word = pipeline_run(&s);
     u32 verdict = verdict_of(word);
     if (verdict == VERDICT_REJECT) word = punt(PUNT_ANSWER);
@@ -36,5 +38,6 @@ int sluice_xdp(struct xdp_md* xdp) {
     }
     pipeline_count(&s, word);
     trace_packet(&s.tables, word);
+    capture_decided(&s, xdp, word);
     return action;
 }

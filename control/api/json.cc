@@ -10,6 +10,7 @@ namespace {
 constexpr const char* verdict_names[] = {SLUICE_VERDICTS(SLUICE_NAME)};
 constexpr const char* reason_names[] = {SLUICE_DROP_REASONS(SLUICE_REASON_NAME)};
 constexpr const char* punt_names[] = {SLUICE_PUNTS(SLUICE_NAME)};
+constexpr const char* answer_names[] = {SLUICE_ANSWERS(SLUICE_NAME)};
 #undef SLUICE_NAME
 #undef SLUICE_REASON_NAME
 
@@ -176,6 +177,7 @@ Json workers_json(const Report& report) {
 const char* verdict_name(u32 verdict) { return verdict < VERDICT_COUNT ? verdict_names[verdict] : "unknown"; }
 const char* reason_name(u32 reason) { return reason < REASON_COUNT ? reason_names[reason] : "unknown"; }
 const char* punt_name(u32 kind) { return kind < PUNT_COUNT ? punt_names[kind] : "unknown"; }
+const char* answer_name(u32 kind) { return kind < ANSWER_COUNT ? answer_names[kind] : "unknown"; }
 const char* state_name(u32 state) { return state < std::size(state_names) ? state_names[state] : "unknown"; }
 
 const char* mode_name(u32 mode) {
@@ -189,6 +191,15 @@ const char* mode_name(u32 mode) {
         case MODE_DENIED: return "denied";
         default: return "unknown";
     }
+}
+
+Json confinement_json(const ConfinementReport& confinement) {
+    Json refused = Json::object();
+    for (const auto& [name, count] : confinement.refused_calls) refused[name] = count;
+    return {{"capabilities", confinement.capabilities},
+            {"system_calls_filtered", confinement.filtered},
+            {"reason", confinement.not_filtered},
+            {"refused_calls", refused}};
 }
 
 Json status_json(const Report& report) {
@@ -226,7 +237,12 @@ Json status_json(const Report& report) {
               {"neighbor_requests", report.kernel.neighbor_requests},
               {"neighbor_failures", report.kernel.neighbor_failures},
               {"neighbor_requests_lost", report.kernel.neighbor_requests_lost}}},
-            {"trace_every", report.trace_every}};
+            {"trace_every", report.trace_every},
+            {"capture",
+             {{"running", report.capture.running},
+              {"packets", report.capture.packets},
+              {"lost", report.capture.lost}}},
+            {"confinement", confinement_json(report.confinement)}};
 }
 
 Json proxy_json(const ProxyServiceReport& proxy) {

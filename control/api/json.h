@@ -21,6 +21,7 @@ Json trace_json(const Report& report, const std::vector<TraceReport>& events);
 const char* verdict_name(u32 verdict);
 const char* reason_name(u32 reason);
 const char* punt_name(u32 kind);
+const char* answer_name(u32 kind);
 const char* state_name(u32 state);
 const char* mode_name(u32 mode);
 

@@ -227,6 +227,20 @@ struct KernelReport {
     u64 neighbor_requests_lost = 0;
 };
 
+struct CaptureReport {
+    u32 running = 0;
+    u64 packets = 0;
+    u64 lost = 0;  // found no room on the way, before any filter
+};
+
+// What the daemon may still do.
+struct ConfinementReport {
+    std::vector<std::string> capabilities;
+    bool filtered = false;       // its system calls
+    std::string not_filtered{};  // why not
+    std::vector<std::pair<std::string, u64>> refused_calls{};
+};
+
 struct Report {
     std::string version;
     int pid = 0;
@@ -247,6 +261,8 @@ struct Report {
     KernelReport kernel;
     std::optional<XdpRunStatistics> run;  // while the kernel keeps them
     u32 trace_every = 0;
+    CaptureReport capture;
+    ConfinementReport confinement;
     std::optional<EvaluatorReport> evaluator;  // where a tier of ours serves
     std::optional<ProxyReport> proxy;          // once a service was in mode proxy
 };
@@ -282,6 +298,20 @@ struct TraceReport {
     double time = 0;  // seconds since boot
     std::string interface, verdict, reason, service, backend, rule, protocol, source, destination;
     u32 length = 0;
+};
+
+constexpr u32 longest_capture = 2048;  // bytes of a packet
+
+struct CaptureRequest {
+    std::string interface, tier;             // empty: any
+    std::string direction = "in";            // packets as they come; "out": as they leave; or "both"
+    u32 bytes = longest_capture;             // of each
+    std::vector<std::array<u32, 4>> filter;  // classic BPF; empty: every packet
+};
+
+struct CaptureSummary {
+    u64 packets = 0;
+    u64 lost = 0;
 };
 
 struct ExplainRequest {
@@ -335,6 +365,9 @@ public:
     virtual Status set_tier(const std::string& interface, const std::string& tier) = 0;
     virtual Status set_trace(u32 every) = 0;  // 0: off
     virtual Result<std::vector<TraceReport>> trace() = 0;
+    virtual Result<u64> start_capture(const CaptureRequest& request) = 0;  // its number
+    virtual Result<std::string> read_capture(u64 id) = 0;  // blocks of a pcapng file since the last time
+    virtual Result<CaptureSummary> stop_capture(u64 id) = 0;
     virtual Status set_log_level(const std::string& level) = 0;
     virtual Result<ExplainAnswer> explain(const ExplainRequest& request) = 0;
     virtual Result<DiffReport> config_diff(const std::string& file) = 0;

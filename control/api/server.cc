@@ -3,9 +3,9 @@
 
 #include <unistd.h>
 
+#include "control/api/capture_routes.h"
 #include "control/api/explain_json.h"
-#include "control/api/json.h"
-#include "control/config/address.h"
+#include "control/api/respond.h"
 #include "control/http/listen.h"
 
 namespace sluice::api {
@@ -15,28 +15,9 @@ namespace {
 using http::Request;
 using http::Response;
 
-constexpr const char* json_type = "application/json";
 constexpr u32 most_flows = 10'000;        // of one page
 constexpr size_t answering_threads = 2;   // one may be busy with a reload
 constexpr size_t longest_body = 8 << 20;  // a thousand frames to explain
-
-void answer(Response& response, const Json& json) {
-    response.type = json_type;
-    response.body = json.dump() + "\n";
-}
-
-void refuse(Response& response, int status, const std::string& message) {
-    response.status = status;
-    answer(response, {{"error", message}});
-}
-
-// The number of parameter `name`; `fallback` where it is not given.
-Result<u64> number(const Request& request, const char* name, u64 fallback, u64 most) {
-    const auto text = request.parameter(name);
-    if (!text) return fallback;
-    if (const auto value = config::parse_number(*text, most)) return *value;
-    return make_error("{}: value \"{}\": expected a number up to {}", name, *text, most);
-}
 
 Result<FlowRequest> flow_request(const Request& request) {
     FlowRequest wanted;
@@ -175,6 +156,7 @@ void Server::routes(Provider& provider) {
     http_.route("POST", "/v1/config/diff", [&provider](const Request& request, Response& response) {
         post_diff(provider, request, response);
     });
+    add_capture_routes(http_, provider);
     for (const bool drained : {true, false}) {
         http_.route("POST", drained ? "/v1/drain" : "/v1/undrain",
                     [&provider, drained](const Request& request, Response& response) {

@@ -46,10 +46,12 @@ Status Confinement::take(const sandbox::Needs& needs) {
     const Status filtered =
         not_filterable.empty() ? sandbox::filter_system_calls() : make_error("{}", not_filterable);
     spdlog::info("capabilities: {}", now.empty() ? "none" : fmt::format("{}", fmt::join(now, ", ")));
-    if (filtered)
+    filtered_ = filtered.ok();
+    if (!filtered_) not_filtered_ = filtered.error().message;
+    if (filtered_)
         spdlog::info("system calls are filtered");
     else
-        spdlog::warn("system calls are not filtered: {}", filtered.error().message);
+        spdlog::warn("system calls are not filtered: {}", not_filtered_);
     return {};
 }
 
@@ -64,7 +66,15 @@ Status Confinement::allows(const sandbox::Needs& needs) const {
     return {};
 }
 
+api::ConfinementReport Confinement::report() const {
+    api::ConfinementReport report{sandbox::held_capabilities(), filtered_, not_filtered_, {}};
+    for (const auto& [name, count] : sandbox::refused_system_calls())
+        report.refused_calls.emplace_back(name, count);
+    return report;
+}
+
 void Confinement::leave(const char* reason) {
+    not_filtered_ = reason;
     spdlog::warn("capabilities are kept and system calls not filtered: {}", reason);
 }
 

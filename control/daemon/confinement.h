@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "control/api/model.h"
 #include "control/config/config.h"
 #include "control/daemon/dpdk_tier.h"
 #include "control/sandbox/capabilities.h"
@@ -23,16 +24,21 @@ public:
     Status take(const sandbox::Needs& needs);
 
     // Keeps everything, and says so.
-    static void leave(const char* reason);
+    void leave(const char* reason);
 
     // Whether what is left suffices for `needs`.
     Status allows(const sandbox::Needs& needs) const;
+
+    // By the kernel's word.
+    api::ConfinementReport report() const;
 
     // A line for each system call that was refused for the first time.
     void log_refusals();
 
 private:
     bool taken_ = false;
+    bool filtered_ = false;
+    std::string not_filtered_;
     std::vector<std::string> given_up_;
     std::vector<std::string> logged_;
 };

@@ -128,6 +128,7 @@ Status Daemon::open_tiers() {
     }
     if (Status status = tiers_->open(config_, plans_); !status) return status;
     if (Status status = confine(); !status) return status;  // threads that start now are confined, too
+    start_captures();
     if (Status status = tiers_->start_evaluation(); !status) return status;
     if (tiers_->is_open()) {
         node_state& node = tiers_->node();
@@ -152,7 +153,7 @@ Status Daemon::open_tiers() {
 // Before the first thread, so that all have it. What comes up from here on does so as after any reload.
 Status Daemon::confine() {
     if (!options_.confine) {
-        Confinement::leave("--no-confine was given");
+        confinement_.leave("--no-confine was given");
         return {};
     }
     return confinement_.take(needs_of(config_, plans_, options_.flags));

@@ -13,9 +13,11 @@
 #include <string>
 
 #include "control/api/server.h"
+#include "control/capture/captures.h"
 #include "control/config/config.h"
 #include "control/config/flags.h"
 #include "control/daemon/backend_states.h"
+#include "control/daemon/capture_words.h"
 #include "control/daemon/config_watch.h"
 #include "control/daemon/confinement.h"
 #include "control/daemon/counter_book.h"
@@ -65,6 +67,9 @@ public:
     Status set_tier(const std::string& interface, const std::string& tier) override;
     Status set_trace(u32 every) override;
     Result<std::vector<api::TraceReport>> trace() override;
+    Result<u64> start_capture(const api::CaptureRequest& request) override;
+    Result<std::string> read_capture(u64 id) override;
+    Result<api::CaptureSummary> stop_capture(u64 id) override;
     Status set_log_level(const std::string& level) override;
     Result<api::ExplainAnswer> explain(const api::ExplainRequest& request) override;
     Result<api::DiffReport> config_diff(const std::string& file) override;
@@ -82,6 +87,7 @@ private:
     Status confine();
     Status open_tiers();
     Status start_timers();
+    void start_captures();
     Status serve();
     void stop();
     void drain();
@@ -176,6 +182,8 @@ private:
     std::unique_ptr<BackendStates> backend_states_;
     bool republish_is_due_ = false;
     std::unique_ptr<FlowSweeper> sweeper_;
+    CaptureWords capture_words_;
+    std::unique_ptr<capture::Captures> captures_;  // looks into the tiers
     std::unique_ptr<TraceReader> trace_reader_;
     TraceLog trace_log_;
 

@@ -115,6 +115,7 @@ void Daemon::take_names(const compile::Snapshot& snapshot) {
         rule_book_.rename(naming_->identities.rules, next->identities.rules, raw_rule_counters());
     }
     naming_ = std::move(next);
+    capture_words_.set(naming_);
 }
 
 // What sockets, maps and threads were made from cannot change under them.

@@ -180,6 +180,9 @@ api::Report Daemon::report_now() {
     report.no_workers = report.workers.empty() ? tiers_->no_workers() : "";
     const netlink::MirrorCounters& kernel = mirror_->counters();
     report.proxy = proxy_.report();
+    const capture::Totals captures = captures_->totals();
+    report.capture = {captures.running, captures.packets, captures.lost};
+    report.confinement = confinement_.report();
     report.kernel = {kernel.changes, kernel.overruns, kernel.neighbor_requests, kernel.neighbor_failures,
                      kernel.neighbor_requests_lost};
     return report;

@@ -48,6 +48,7 @@ void Daemon::let_go() {
     sweeper_.reset();
     backend_states_.reset();
     republish_is_due_ = false;
+    captures_.reset();
     tiers_.reset();
     mirror_.reset();
     loop_.reset();

@@ -78,6 +78,7 @@ Status DpdkTier::State::add_member(u32 index, NodeTables& tables, const DpdkWork
     EngineOptions engine;
     engine.fragments = options.fragments;
     if (options.evaluation != nullptr) engine.evaluation = options.evaluation->connect();
+    if (options.captures != nullptr) engine.capture = options.captures->tap("dpdk");
     member->engine = std::make_unique<Engine>(view, member->router, engine);
     if (tables.image()) member->engine->set_image(tables.image()->data());
     member->place = place;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "control/api/model.h"
+#include "control/capture/captures.h"
 #include "control/config/config.h"
 #include "control/daemon/evaluation_tier.h"
 #include "control/daemon/node_tables.h"
@@ -29,6 +30,7 @@ struct DpdkWorkers {
     MapSizes sizes;
     std::map<std::string, u8> numbers;  // of ports, by interface
     EvaluationTier* evaluation = nullptr;
+    capture::Captures* captures = nullptr;
     std::vector<u32> taken;    // cores of the AF_XDP workers
     std::vector<WayOut> ways;  // by kernel devices; those that DPDK drives are left out
 };

@@ -12,12 +12,6 @@ namespace sluice::control {
 
 namespace {
 
-constexpr const char* answer_names[] = {
-#define SLUICE_NAME(id, name) name,
-    SLUICE_ANSWERS(SLUICE_NAME)
-#undef SLUICE_NAME
-};
-
 std::string mac_text(const u8* bytes) {
     config::MacAddress mac;
     std::copy(bytes, bytes + mac.bytes.size(), mac.bytes.begin());
@@ -111,7 +105,7 @@ std::string word_text(u32 word) {
     const std::string verdict = api::verdict_name(verdict_of(word));
     switch (verdict_of(word)) {
         case VERDICT_DROP: return verdict + ", " + api::reason_name(detail);
-        case VERDICT_REJECT: return verdict + ", " + answer_names[detail % ANSWER_COUNT];
+        case VERDICT_REJECT: return verdict + ", " + api::answer_name(detail);
         case VERDICT_PUNT: return std::string("handed over, ") + api::punt_name(detail);
         default: return verdict;
     }

@@ -140,6 +140,7 @@ void Tiers::start_dpdk(const config::Config& config, const std::vector<PortSetti
     options.fragments = config.tables.fragments;
     options.sizes = sizes_;
     options.evaluation = &evaluation_;
+    options.captures = captures_;
     if (pool_) options.taken = pool_->placement().cores();
     options.ways = ways_out(ports);
     for (const PortSetting& port : ports) {
@@ -258,6 +259,7 @@ void Tiers::update_workers(const config::Config& config, const Plans& plans,
     options.fragments = config.tables.fragments;
     options.sizes = sizes_;
     options.evaluation = &evaluation_;
+    options.captures = captures_;
     start_workers(std::move(options), plans);
 }
 

@@ -34,6 +34,8 @@ public:
     // served, out of this process's memory: an error only where `require:` says so. Programs that an earlier
     // daemon left where none is wanted are taken off.
     Status open(const config::Config& config, const Plans& plans);
+    // Before bring_up(): who may want to see the engines' packets.
+    void set_captures(capture::Captures& captures) { captures_ = &captures; }
     // After open(): its thread inherits what the caller's has.
     Status start_evaluation();
     bool is_open() const { return tables_ != nullptr; }
@@ -127,6 +129,7 @@ private:
     MapSizes sizes_;
     std::unique_ptr<XdpDataplane> xdp_;
     std::unique_ptr<NodeTables> tables_;
+    capture::Captures* captures_ = nullptr;
     EvaluationTier evaluation_;  // looks flows up in the tables
     DpdkTier dpdk_;              // its workers use the tables
     std::string no_dpdk_;

@@ -114,6 +114,7 @@ Status WorkerPool::add_member(u32 index, netlink::KernelMirror& mirror) {
     EngineOptions engine;
     engine.fragments = options_.fragments;
     if (options_.evaluation != nullptr) engine.evaluation = options_.evaluation->connect();
+    if (options_.captures != nullptr) engine.capture = options_.captures->tap("af_xdp");
     member->engine = std::make_unique<Engine>(tables, member->router, engine);
     WorkerOptions worker;
     worker.name = fmt::format("sluice-w{}", index);

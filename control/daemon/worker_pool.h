@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/api/model.h"
+#include "control/capture/captures.h"
 #include "control/config/config.h"
 #include "control/daemon/counter_book.h"
 #include "control/daemon/evaluation_tier.h"
@@ -33,6 +34,7 @@ struct PoolOptions {
     std::map<std::string, u32> mtu;  // by device
     std::vector<WayOut> ways;        // by devices that `queues` has none of
     EvaluationTier* evaluation = nullptr;
+    capture::Captures* captures = nullptr;
 };
 
 class WorkerPool {

@@ -312,6 +312,8 @@ Families families(const Report& report) {
     kernel(report, out);
     evaluation_families(report, out);
     configuration(report, out);
+    capture_families(report.capture, out);
+    confinement_families(report.confinement, out);
     if (report.proxy) proxy_families(*report.proxy, out);
     return out;
 }

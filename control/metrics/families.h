@@ -23,6 +23,10 @@ void proxy_families(const api::ProxyReport& proxy, std::vector<prometheus::Metri
 // Of backends that are probed or drained.
 void health_families(const api::Report& report, std::vector<prometheus::MetricFamily>& out);
 
+void capture_families(const api::CaptureReport& capture, std::vector<prometheus::MetricFamily>& out);
+void confinement_families(const api::ConfinementReport& confinement,
+                          std::vector<prometheus::MetricFamily>& out);
+
 // Of this process, out of /proc: memory, processor time, descriptors, start.
 std::vector<prometheus::MetricFamily> process_families();
 

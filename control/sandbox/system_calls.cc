@@ -52,8 +52,8 @@ constexpr const char* allowed[] = {
     // who and where
     "getuid", "geteuid", "getgid", "getegid", "getgroups", "getresuid", "getresgid", "capget", "uname",
     "sysinfo", "getrusage", "times", "getrlimit", "setrlimit", "prlimit64", "getrandom",
-    // programs and maps
-    "bpf",
+    // programs and maps, and what the program shows a capture
+    "bpf", "perf_event_open",
     // EAL asks for I/O ports, which it gets with CAP_SYS_RAWIO alone
     "iopl"};
 

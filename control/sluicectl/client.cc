@@ -21,13 +21,16 @@ Error why_unreachable(const std::string& socket) {
     const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (socket.size() >= sizeof address.sun_path) return make_error("{}: path too long for a socket", socket);
+    const auto unreachable = [&socket](const std::string& why) {
+        return Error{fmt::format("{}: {}", socket, why), Client::nobody};
+    };
+    if (socket.size() >= sizeof address.sun_path) return unreachable("path too long for a socket");
     std::copy(socket.begin(), socket.end(), address.sun_path);
     if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
-        return make_error("{}: the daemon took the request and did not answer within {} s", socket, patience);
+        return unreachable("the daemon took the request and did not answer");
     if (errno == ENOENT || errno == ECONNREFUSED)
-        return make_error("{}: no daemon runs here (is sluiced started? another socket: --socket)", socket);
-    return system_error(errno, "{}", socket);
+        return unreachable("no daemon runs here (is sluiced started? another socket: --socket)");
+    return unreachable(system_error(errno, "connect").message);
 }
 
 }  // namespace
@@ -43,7 +46,8 @@ std::string encoded(std::string_view value) {
     return out;
 }
 
-Result<Json> Client::ask(const std::string& method, const std::string& path, const std::string& body) const {
+Result<Client::Answer> Client::send(const std::string& method, const std::string& path,
+                                    const std::string& body) const {
     httplib::Client http(socket_);
     http.set_address_family(AF_UNIX);
     http.set_read_timeout(patience);
@@ -54,13 +58,29 @@ Result<Json> Client::ask(const std::string& method, const std::string& path, con
     request.body = body;
     const httplib::Result result = http.send(request);
     if (!result) return why_unreachable(socket_);
-    Json answer = Json::parse(result->body, nullptr, false);
-    if (answer.is_discarded())
-        return make_error("{}: the answer is not JSON (status {})", socket_, result->status);
-    if (result->status == 200) return answer;
-    if (answer.is_object() && answer.contains("error"))
-        return make_error("{}", answer["error"].get<std::string>());
-    return make_error("{}: refused with status {}", socket_, result->status);
+    return Answer{result->status, result->body};
+}
+
+Error Client::refusal(const Answer& answer) const {
+    const Json body = Json::parse(answer.body, nullptr, false);
+    if (body.is_object() && body.contains("error")) return make_error("{}", body["error"].get<std::string>());
+    return make_error("{}: refused with status {}", socket_, answer.status);
+}
+
+Result<Json> Client::ask(const std::string& method, const std::string& path, const std::string& body) const {
+    const Result<Answer> answer = send(method, path, body);
+    if (!answer) return answer.error();
+    if (answer->status != 200) return refusal(*answer);
+    Json json = Json::parse(answer->body, nullptr, false);
+    if (json.is_discarded()) return make_error("{}: the answer is not JSON", socket_);
+    return json;
+}
+
+Result<std::string> Client::fetch(const std::string& path) const {
+    Result<Answer> answer = send("GET", path, "");
+    if (!answer) return answer.error();
+    if (answer->status != 200) return refusal(*answer);
+    return std::move(answer->body);
 }
 
 }  // namespace sluice::ctl

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// sluicectl: the command line. Exit status 0: done; 1: refused or failed; 2: the command line makes no sense;
-// 3: no daemon answers.
+// sluicectl: the command line. Exit status 0: done; 1: refused, or failed; 2: the command line makes no
+// sense; 3: no daemon answers (Exit).
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
@@ -15,7 +15,9 @@
 #include "control/config/loader.h"
 #include "control/config/support.h"
 #include "control/sluicectl/capacity.h"
+#include "control/sluicectl/capture.h"
 #include "control/sluicectl/client.h"
+#include "control/sluicectl/diag.h"
 #include "control/sluicectl/explain.h"
 #include "control/sluicectl/probe.h"
 #include "control/sluicectl/probe_machine.h"
@@ -41,6 +43,8 @@ struct Options {
     TopWords top;
     bool all = false;     // flows: every page
     bool follow = false;  // trace: go on
+    CaptureWords capture;
+    DiagWords diag;
     std::string level;
     std::string shell;
     ProbeOptions probe;
@@ -50,10 +54,13 @@ int complain(const Error& error, int status) {
     fmt::print(stderr, "sluicectl: {}\n", error.message);
     return status;
 }
+int complain(const Error& error) {
+    return complain(error, error.code == Client::nobody ? unreachable : failed);
+}
 
 int show(const Options& options, const std::string& path, std::string (*render)(const Json&)) {
     const Result<Json> answer = Client(options.socket).ask("GET", path);
-    if (!answer) return complain(answer.error(), unreachable);
+    if (!answer) return complain(answer.error());
     fmt::print("{}", options.json ? answer->dump(2) + "\n" : render(*answer));
     return done;
 }
@@ -66,7 +73,7 @@ int show_all_flows(const Options& options, const std::string& filters) {
     for (;;) {
         const std::string path = fmt::format("/v1/flows?limit={}&cursor={}{}", largest_page, cursor, filters);
         Result<Json> page = Client(options.socket).ask("GET", path);
-        if (!page) return complain(page.error(), unreachable);
+        if (!page) return complain(page.error());
         const Json next = page->at("next");
         (*page)["next"] = nullptr;
         fmt::print("{}", options.json ? page->dump() + "\n" : flows_text(*page));
@@ -88,7 +95,7 @@ int show_flows(const Options& options) {
 int command(const Options& options, const std::string& method, const std::string& path,
             const std::string& body, const std::string& success) {
     const Result<Json> answer = Client(options.socket).ask(method, path, body);
-    if (!answer) return complain(answer.error(), failed);
+    if (!answer) return complain(answer.error());
     fmt::print("{}", options.json ? answer->dump(2) + "\n" : success);
     return done;
 }
@@ -97,7 +104,7 @@ int explain(const Options& options) {
     const Result<Json> body = explain_body(options.explain);
     if (!body) return complain(body.error(), options.explain.pcap.empty() ? usage : failed);
     const Result<Json> answer = Client(options.socket).ask("POST", "/v1/explain", body->dump());
-    if (!answer) return complain(answer.error(), failed);
+    if (!answer) return complain(answer.error());
     fmt::print("{}", options.json ? answer->dump(2) + "\n" : explain_text(*answer));
     return done;
 }
@@ -105,7 +112,7 @@ int explain(const Options& options) {
 int config_diff(const Options& options) {
     const Json body = {{"config", absolute_path(options.file)}};
     const Result<Json> answer = Client(options.socket).ask("POST", "/v1/config/diff", body.dump());
-    if (!answer) return complain(answer.error(), failed);
+    if (!answer) return complain(answer.error());
     fmt::print("{}", options.json ? answer->dump(2) + "\n" : diff_text(*answer));
     return done;
 }
@@ -122,7 +129,7 @@ int follow_trace(const Options& options) {
     double last = -1;
     for (;;) {
         Result<Json> answer = Client(options.socket).ask("GET", "/v1/trace");
-        if (!answer) return complain(answer.error(), unreachable);
+        if (!answer) return complain(answer.error());
         Json fresh = Json::array();
         for (const Json& event : answer->at("events")) {
             if (last >= 0 && event.at("time").get<double>() > last) fresh.push_back(event);
@@ -134,6 +141,18 @@ int follow_trace(const Options& options) {
         std::fflush(stdout);
         std::this_thread::sleep_for(std::chrono::milliseconds(200));
     }
+}
+
+int capture_packets(const Options& options) {
+    const Status status = capture(Client(options.socket), options.capture);
+    return status ? done : complain(status.error());
+}
+
+int diagnose(const Options& options) {
+    const Status status = diag(Client(options.socket), options.diag);
+    if (!status) return complain(status.error());
+    fmt::print("{}\n", options.diag.directory);
+    return done;
 }
 
 Result<Look> look(const Options& options) {
@@ -149,7 +168,7 @@ Result<Look> look(const Options& options) {
 int show_top(Options& options) {
     options.top.json = options.json;
     const Status status = top(options.top, [&] { return look(options); });
-    return status ? done : complain(status.error(), unreachable);
+    return status ? done : complain(status.error());
 }
 
 int trace(const Options& options) {
@@ -312,6 +331,47 @@ void add_trace(CLI::App& app, const Add& add, Options& options) {
 }
 
 template <typename Add>
+void add_capture(CLI::App& app, const Add& add, Options& options) {
+    CLI::App* command =
+        add(app, "capture", "packets with their verdicts, as they come: as lines, or a pcapng file",
+            [&options] { return capture_packets(options); });
+    CaptureWords& words = options.capture;
+    command->add_option("FILTER", words.filter, "an expression as tcpdump takes it");
+    command->add_option("--write", words.file, "to this file instead, - for standard output")
+        ->option_text("FILE");
+    command->add_option("--interface", words.interface, "only packets that come by it");
+    command->add_option("--tier", words.tier, "only what this tier sees")
+        ->check(CLI::IsMember({"xdp", "af_xdp", "dpdk"}));
+    command->add_option("--direction", words.direction, "in: as they come; out: as they leave; or both")
+        ->check(CLI::IsMember({"in", "out", "both"}))
+        ->capture_default_str();
+    command->add_option("--bytes", words.bytes, "of each packet")
+        ->check(CLI::Range(14, 2048))
+        ->capture_default_str();
+    command->add_option("--count", words.count, "packets, then end");
+    command->add_option("--seconds", words.seconds, "then end")->check(CLI::PositiveNumber);
+    command->add_option("--size", words.megabytes, "MiB of a file, then end, or go on with the next one");
+    command
+        ->add_option("--files", words.files,
+                     "go on with FILE.1 and so on; the oldest of so many is overwritten")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    command->add_flag("--dns", words.dns, "DNS answers alone");
+}
+
+template <typename Add>
+void add_diag(CLI::App& app, const Add& add, Options& options) {
+    CLI::App* command =
+        add(app, "diag", "everything that is needed to look into a fault, into a new directory",
+            [&options] { return diagnose(options); });
+    command->add_option("DIRECTORY", options.diag.directory)->required();
+    command->add_option("--seconds", options.diag.seconds, "of capture; 0: none")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    command->add_option("--size", options.diag.megabytes, "MiB of capture, at most")->capture_default_str();
+}
+
+template <typename Add>
 void add_config(CLI::App& app, const Add& add, Options& options) {
     CLI::App* config = app.add_subcommand("config", "configuration files")->require_subcommand(1);
     CLI::App* diff_command = add(*config, "diff", "what a file would change, live flows included",
@@ -373,6 +433,8 @@ int run(int argc, char** argv) {
     add_drain(app, add, options);
     add_top(app, add, options);
     add_trace(app, add, options);
+    add_capture(app, add, options);
+    add_diag(app, add, options);
     add_explain(app, add, options);
     add_words(app, add, options);
     add_tier(app, add, options);

@@ -162,6 +162,22 @@ std::string workers_text(const Json& status) {
     return out;
 }
 
+// What the daemon may do, and what is switched on for a while.
+std::string daemon_text(const Json& status) {
+    const Json& confinement = status.at("confinement");
+    std::string held;
+    for (const Json& name : confinement.at("capabilities"))
+        held += fmt::format("{}{}", held.empty() ? "" : ", ", name.get<std::string>());
+    const std::string calls =
+        confinement.at("system_calls_filtered").get<bool>()
+            ? "system calls filtered"
+            : "system calls not filtered" + behind(": ", text_of(confinement, "reason"));
+    std::string out = wrapped(fmt::format("capabilities {}; {}", held.empty() ? "none" : held, calls), 0);
+    const auto captures = status.at("capture").at("running").get<unsigned>();
+    if (captures != 0) out += fmt::format("captures running: {}\n", captures);
+    return out;
+}
+
 }  // namespace
 
 std::string status_text(const Json& status) {
@@ -177,6 +193,7 @@ std::string status_text(const Json& status) {
     if (!config.at("last_reload_ok").get<bool>())
         out += wrapped(behind("last reload refused: ", text_of(config, "last_error")), 2);
     out += wrapped(behind("state: ", text_of(status, "adoption")), 0);
+    out += daemon_text(status);
     out += fmt::format("flows {} of {}, created {}, expired {}, evicted {}\n\n", count_of(flows, "live"),
                        count_of(flows, "capacity"), count_of(flows, "created"), count_of(flows, "expired"),
                        count_of(flows, "evicted"));

@@ -24,9 +24,10 @@ public:
         return true;
     }
 
-    // The same in place: where the next item is to be written (null: full), then commit().
-    T* reserve() {
-        const uint64_t head = head_.load(std::memory_order_relaxed);
+    // The same in place: where the next item is to be written (null: full), then commit(). `ahead`: where the
+    // item behind so many others is to be, which are committed first.
+    T* reserve(size_t ahead = 0) {
+        const uint64_t head = head_.load(std::memory_order_relaxed) + ahead;
         if (head - seen_tail_ >= items_.size()) {
             seen_tail_ = tail_.load(std::memory_order_acquire);
             if (head - seen_tail_ >= items_.size()) return nullptr;

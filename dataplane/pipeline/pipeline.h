@@ -25,7 +25,7 @@
 #include "dataplane/pipeline/settled.h"
 
 // What one stage answers, through the hands of whoever wants to be told: who explains a packet defines this
-// before the header is included (control/explain); elsewhere it is nothing but the call.
+// before the header is included (control/daemon/explainer.cc); elsewhere it is nothing but the call.
 #ifndef PIPELINE_STAGE
 #define PIPELINE_STAGE(pipeline, name, call) (call)
 #endif

@@ -335,7 +335,7 @@ SHARED u32 stage_settled(struct pipeline* s) {
     struct pipeline_context* c = s->context;
     const struct node_state* node = s->tables.node;
     struct settled* k = &c->settled;
-    if (UNLIKELY(node->long_way | node->trace_every)) return 0;
+    if (UNLIKELY(node->long_way | node->trace_every | node->capture)) return 0;
     u32 word = settled_read(s, node_port_find(node, c->ifindex, 0), k);
     if (word == VERDICT_PASS) c->port = k->port;
     if (word != VERDICT_FORWARD) return word;

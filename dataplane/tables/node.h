@@ -15,7 +15,7 @@ enum {
     NODE_PORTS = 64,        // logical interfaces: devices and their VLAN sub-interfaces; 0 stands for none
     NODE_SLOTS = 256,       // hash slots for (device, VLAN) -> port
     INTEREST_BITS = 65536,  // per direction
-    LAYOUT_VERSION = 4,     // of everything that outlives a daemon under bpffs
+    LAYOUT_VERSION = 5,     // of everything that outlives a daemon under bpffs
     NODE_MADE_UP = 0xe0000  // ifindexes from here on stand for ports that are no device of the kernel's
 };
 
@@ -65,10 +65,11 @@ struct node_state {
     u32 slot_multiplier;  // perfect hash: ((ifindex << 12 | vlan) * multiplier) >> 24
     u32 punts;            // bit per punt_kind that the XDP program may hand over
     u32 trace_every;      // 0: off; else every n-th packet per CPU yields a trace event
-    u32 source_mask;      // per-source meters: number of buckets - 1
+    u32 capture;          // 0: off; else bytes of each packet that the XDP program shows (bpf/capture.h)
     u32 nat_port_first;   // fullnat source ports, host order, inclusive
     u32 nat_port_count;
     u32 long_way;              // 1: no packet takes the short way (pipeline/settled.h); for tests
+    u32 source_mask;           // per-source meters: number of buckets - 1
     u32 timeout[STATE_COUNT];  // ticks, by flow_state
     struct node_slot slots[NODE_SLOTS];
     struct node_port ports[NODE_PORTS];

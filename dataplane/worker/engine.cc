@@ -2,6 +2,7 @@
 #include "dataplane/worker/engine.h"
 
 #include "dataplane/worker/answers.h"
+#include "dataplane/worker/capture_tap.h"
 #include "dataplane/worker/decapsulate.h"
 #include "dataplane/worker/dns_tap.h"
 #include "dataplane/worker/engine_settled.h"
@@ -247,7 +248,21 @@ void Engine::leave() {
     epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
+CaptureTap* Engine::capture() const {
+    CaptureTap* const tap = state_->options.capture.get();
+    return tap != nullptr && tap->on() ? tap : nullptr;
+}
+
 void Engine::process(std::span<Frame> batch) {
+    CaptureTap* const tap = capture();
+    if (tap != nullptr) [[unlikely]]
+        tap->begin(batch, state_->s.tables.now_ns);
+    decide(batch);
+    if (tap != nullptr) [[unlikely]]
+        tap->end(batch, decisions_.data());
+}
+
+void Engine::decide(std::span<Frame> batch) {
     State& state = *state_;
     const size_t count = batch.size();
     const bool settle = !state.again && state.s.tables.node->long_way == 0;
@@ -323,6 +338,7 @@ size_t Engine::process_due() {
         const Decision& d = decisions_[i];
         count_verdict(port_counters_at(&state.s.tables, d.port % NODE_PORTS), d.word, d.length);
     }
+    show_due(count, true);
     return count != 0 ? count : give_up();
 }
 
@@ -348,7 +364,15 @@ size_t Engine::give_up() {
         decisions_[i] = {word, frame.port, 0, 0, 0, 0, frame.length, 0};
         count_verdict(port_counters_at(&state.s.tables, frame.port % NODE_PORTS), word, frame.length);
     }
+    show_due(count, false);
     return count;
+}
+
+// To a capture: the first of due(), which are not processed again.
+void Engine::show_due(size_t count, bool leave) {
+    CaptureTap* const tap = count != 0 ? capture() : nullptr;
+    if (tap != nullptr) [[unlikely]]
+        tap->show(due().first(count), decisions_.data(), leave, state_->s.tables.now_ns);
 }
 
 std::span<Frame> Engine::due() { return state_->due_frames; }

@@ -41,6 +41,8 @@ struct Router {
     virtual u32 route(const pipeline_context& context, const address& to, next_hop& hop) = 0;
 };
 
+class CaptureTap;
+
 struct EngineOptions {
     u32 fragments = 16384;        // datagrams whose ports are remembered
     u32 waiting_fragments = 256;  // frames that may wait for their first fragment
@@ -52,6 +54,7 @@ struct EngineOptions {
     std::shared_ptr<EvaluationLink> evaluation{};  // who decides for evaluate rules; null: nobody
     u32 waiting_evaluations = 1024;                // frames that may wait for him
     u64 evaluation_ns = 6'000'000'000;             // how long
+    std::shared_ptr<CaptureTap> capture{};         // who may want to see the packets; null: nobody
 };
 
 // `out` in the templates below is the owner's: out.finish(Frame&, const Decision&) is called once per frame.
@@ -125,11 +128,14 @@ private:
     void enter(u64 now_ns);
     void leave();
     void process(std::span<Frame> batch);  // fills decisions_
+    void decide(std::span<Frame> batch);
+    CaptureTap* capture() const;  // that runs; null: none
     void process_one(size_t i, Frame& frame);
     // Takes up to a batch of frames whose wait is over out of the waiting rooms, processes them. Returns how
     // many lie in due() with their decisions.
     size_t process_due();
     size_t give_up();  // the same for what has waited too long
+    void show_due(size_t count, bool leave);
     std::span<Frame> due();
 
     template <typename Out>

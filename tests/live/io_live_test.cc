@@ -44,6 +44,35 @@ TEST_F(LiveIo, TraceShowsEveryPacketAskedFor) {
     EXPECT_EQ(queries, 4);
 }
 
+TEST_F(LiveIo, CaptureShowsPacketsAsTheyComeAndLeave) {
+    publish("xdp");
+    std::vector<std::pair<Captured, std::vector<u8>>> packets;
+    auto capture =
+        XdpCapture::open(dataplane_->maps(), [&](const Captured& packet, std::span<const u8> bytes) {
+            packets.emplace_back(packet, std::vector<u8>(bytes.begin(), bytes.end()));
+        });
+    ASSERT_TRUE(capture) << capture.error().message;
+    attach();
+    dataplane_->node().capture = 42;  // to the end of the datagrams' headers
+    std::thread server = echo_server(4);
+    EXPECT_EQ(ask(4), 4);
+    server.join();
+    ASSERT_TRUE((*capture)->drain());
+    int came = 0;
+    int left = 0;
+    for (const auto& [packet, bytes] : packets) {
+        if (packet.port != 1 || packet.word != static_cast<u32>(VERDICT_FORWARD)) continue;
+        EXPECT_EQ(packet.backend, 1u);
+        ASSERT_EQ(bytes.size(), 42u);
+        EXPECT_GT(packet.length, 42u);
+        EXPECT_EQ(bytes[33] == 10, !packet.leaves);  // the VIP ends so, the backend does not
+        packet.leaves ? ++left : ++came;
+    }
+    EXPECT_EQ(came, 4);
+    EXPECT_EQ(left, 4);
+    EXPECT_EQ((*capture)->lost(), 0u);
+}
+
 TEST_F(LiveIo, ProgramAndFlowsOutliveTheDaemon) {
     publish("xdp");
     attach();

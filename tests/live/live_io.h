@@ -16,6 +16,7 @@
 #include "control/config/loader.h"
 #include "dataplane/io/af_xdp/xsk_set.h"
 #include "dataplane/io/xdp/trace_reader.h"
+#include "dataplane/io/xdp/xdp_capture.h"
 #include "dataplane/io/xdp/xdp_dataplane.h"
 #include "dataplane/worker/table_memory.h"
 #include "dataplane/worker/worker.h"

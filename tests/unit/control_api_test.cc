@@ -98,6 +98,19 @@ public:
         return {};
     }
     Result<std::vector<api::TraceReport>> trace() override { return std::vector<api::TraceReport>{}; }
+    Result<u64> start_capture(const api::CaptureRequest& request) override {
+        captured = request;
+        if (request.interface == "none") return make_error("no such interface");
+        return u64{7};
+    }
+    Result<std::string> read_capture(u64 id) override {
+        if (id != 7) return make_error("capture {}: it is not running", id);
+        return std::string("\n\r\r\n\0bytes", 10);
+    }
+    Result<api::CaptureSummary> stop_capture(u64 id) override {
+        if (id != 7) return make_error("capture {}: it is not running", id);
+        return api::CaptureSummary{12, 3};
+    }
     Status set_log_level(const std::string& level) override {
         if (level != "debug") return make_error("level: value \"{}\": expected debug", level);
         return {};
@@ -122,6 +135,7 @@ public:
     }
 
     api::ExplainRequest explained;
+    api::CaptureRequest captured;
     std::string drain;
     api::FlowRequest asked;
     u32 trace_every = 0;
@@ -232,6 +246,41 @@ TEST_F(ControlApi, ChangesTraceAndLogLevelAndRefusesNonsense) {
     const auto unknown = client_.ask("GET", "/v2/status");
     ASSERT_FALSE(unknown);
     EXPECT_EQ(unknown.error().message, "no such request: GET /v2/status");
+}
+
+TEST_F(ControlApi, CapturesAreFetchedAsTheyAre) {
+    const auto begun =
+        client_.ask("POST", "/v1/capture",
+                    R"({"tier": "xdp", "direction": "both", "bytes": 64, "filter": [[6, 0, 0, 1]]})");
+    ASSERT_TRUE(begun) << begun.error().message;
+    EXPECT_EQ((*begun)["id"], 7);
+    EXPECT_EQ(provider_.captured.tier, "xdp");
+    EXPECT_EQ(provider_.captured.direction, "both");
+    EXPECT_EQ(provider_.captured.bytes, 64U);
+    ASSERT_EQ(provider_.captured.filter.size(), 1U);
+    EXPECT_EQ(provider_.captured.filter[0], (std::array<u32, 4>{6, 0, 0, 1}));
+    const auto blocks = client_.fetch("/v1/capture?id=7");
+    ASSERT_TRUE(blocks) << blocks.error().message;
+    EXPECT_EQ(*blocks, std::string("\n\r\r\n\0bytes", 10));
+    const auto ended = client_.ask("DELETE", "/v1/capture?id=7");
+    ASSERT_TRUE(ended) << ended.error().message;
+    EXPECT_EQ((*ended)["lost"], 3);
+}
+
+TEST_F(ControlApi, ACaptureThatMakesNoSenseIsRefused) {
+    for (const char* wrong : {"7", R"({"tier": "wire"})", R"({"direction": "up"})", R"({"bytes": 4096})",
+                              R"({"bytes": 0})", R"({"filter": [[6, 0, 0]]})", R"({"filter": "tcp"})",
+                              R"({"interface": "none"})", R"({"snap": 64})"})
+        EXPECT_FALSE(client_.ask("POST", "/v1/capture", wrong)) << wrong;
+    EXPECT_FALSE(client_.fetch("/v1/capture?id=8"));
+    EXPECT_FALSE(client_.fetch("/v1/capture?id=x"));
+    EXPECT_FALSE(client_.ask("DELETE", "/v1/capture"));
+}
+
+TEST_F(ControlApi, WhoRefusedAndWhoIsNotThereAreToldApart) {
+    EXPECT_NE(client_.ask("GET", "/v2/status").error().code, ctl::Client::nobody);
+    server_.reset();
+    EXPECT_EQ(client_.ask("GET", "/v1/status").error().code, ctl::Client::nobody);
 }
 
 TEST_F(ControlApi, WithoutADaemonTheErrorSaysSo) {

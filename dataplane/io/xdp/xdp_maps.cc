@@ -20,7 +20,7 @@ namespace {
 
 // What a later daemon finds in the pinned maps. Whoever changes one of these numbers, or the meaning of a
 // field, raises LAYOUT_VERSION, so that maps of another layout are not adopted.
-static_assert(LAYOUT_VERSION == 4 && sizeof(node_state) == 299616 && sizeof(flow) == 64 &&
+static_assert(LAYOUT_VERSION == 5 && sizeof(node_state) == 299624 && sizeof(flow) == 64 &&
                   sizeof(flow_addresses) == 48 && sizeof(flow_counters) == 24 &&
                   sizeof(port_counters) == 912 && sizeof(backend_counters) == 40 &&
                   sizeof(pair_counters) == 16 && sizeof(worker_counters) == 72 &&
