@@ -27,6 +27,8 @@ policy:
     - { name: a, vlan: 5, dscp: 46, service: s, action: rate_limit, rate: { bytes: 1M/s } }
     - { name: b, action: evaluate, when: { new_connections: 10/s, overload: allow, authorizer: { url: "http://10.0.0.5/v1/data/allow",
         timeout: 100ms, on_failure: allow, cache: 1m } } }
+    - { name: c, protocol: tcp, dry_run: true, action: drop,
+        except: { from: [10.0.0.0/8], to: ["::/0"], ports: "22", source_ports: "53" } }
 services:
   - { name: s, vip: 10.1.0.0/16, protocol: sctp, ports: any, backends: [] }
 tunnels: [{ type: ipip, address: 172.16.0.9 }]
