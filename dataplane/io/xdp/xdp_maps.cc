@@ -48,7 +48,8 @@ std::string difference(const bpf_map* wanted, const bpf_map_info& found) {
     std::string text = differs("type", found.type, bpf_map__type(wanted));
     if (text.empty()) text = differs("key size", found.key_size, bpf_map__key_size(wanted));
     if (text.empty()) text = differs("value size", found.value_size, bpf_map__value_size(wanted));
-    if (text.empty()) text = differs("size", found.max_entries, bpf_map__max_entries(wanted));
+    const u32 size = bpf_map__max_entries(wanted);  // 0: libbpf's choice, a slot per CPU
+    if (text.empty() && size != 0) text = differs("size", found.max_entries, size);
     return text;
 }
 
