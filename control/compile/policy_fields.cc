@@ -85,8 +85,10 @@ std::vector<u16> port_table(const Rules& rules, config::PortRanges Rule::*key,
                             config::PortRanges config::Except::*except, RowSet& rows) {
     std::vector<Edge> edges;
     RuleBits bits(rows.rules());
+    bool used = false;  // a rule may look at ports, and have none left
     for (u32 i = 0; i < rules.size(); ++i) {
         const bool looks = !(rules[i].*key).empty() || !(rules[i].except.*except).empty();
+        used = used || looks;
         if (!looks) bits.set(i);
         if (!looks) continue;
         for (const config::PortRange& range : ports_of(rules[i].*key, rules[i].except.*except)) {
@@ -94,7 +96,7 @@ std::vector<u16> port_table(const Rules& rules, config::PortRanges Rule::*key,
             edges.push_back({range.hi + 1U, i, false});
         }
     }
-    if (edges.empty()) return {};
+    if (!used) return {};
     // At one port ends go before starts: a rule's ranges may touch.
     std::sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) {
         return std::tie(a.at, a.starts) < std::tie(b.at, b.starts);

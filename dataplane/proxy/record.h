@@ -41,6 +41,9 @@ struct SideRecord {
     bool write_closed = false;  // we sent ours
 };
 
+// At least 1: 0 stands for none yet, and the loop's clock stands still within a turn.
+inline u64 time_to_first_byte(u64 start_ns, u64 now_ns) { return now_ns > start_ns ? now_ns - start_ns : 1; }
+
 struct Record {
     u64 id = 0;
     const char* service = "";

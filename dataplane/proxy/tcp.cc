@@ -67,7 +67,7 @@ void Loop::advance(Connection& c) {
     const Progress progress = relay_.run(c);
     if (bytes_of(c) != moved) c.last_active_ms = to_ms(now_ns_);
     if (first && c.side[BACKEND].read != 0) {
-        c.first_byte_ns = now_ns_ - c.start_ns;
+        c.first_byte_ns = time_to_first_byte(c.start_ns, now_ns_);
         c.counters->first_byte.observe(c.first_byte_ns);
     }
     switch (progress) {

@@ -177,7 +177,7 @@ void UdpSessions::pass_on(Batch& b, u32 count) {
         UdpSession* const s = b.sessions[i];
         if (s == nullptr) continue;
         if (s->first_byte_ns == 0) {
-            s->first_byte_ns = host_.now_ns() - s->start_ns;
+            s->first_byte_ns = time_to_first_byte(s->start_ns, host_.now_ns());
             s->counters->first_byte.observe(s->first_byte_ns);
         }
         s->last_active_ms = to_ms(host_.now_ns());

@@ -14,7 +14,7 @@ sys.path[:0] = [str(PERF), str(PERF.parent / "tests/scripts")]
 
 import tap  # noqa: E402
 
-NAMES = ["engine", "growth", *(["xdp", "live", "latency"] if os.geteuid() == 0 else [])]
+NAMES = ["engine", "growth", *(["xdp"] if os.geteuid() == 0 else [])]  # the live ones take minutes
 
 
 class Quick(unittest.TestCase):
@@ -40,11 +40,6 @@ class Quick(unittest.TestCase):
         self.assertEqual(len(found["engine"]["nat IPv4 known, 1,000 flows"]["values"]), 2)
         for one in found["engine"].values():
             self.assertGreater(one["median"], 0)
-        if "live" in found:
-            rates = [one for name, one in found["live"].items() if name.endswith("XDP, packets/s")]
-            self.assertTrue(rates and all(one["median"] > 1000 for one in rates))
-            lost = found["latency"]["round trip, 10% of its own maximum: sluice nat in XDP, lost %"]
-            self.assertLess(min(lost["values"]), 100)
 
 
 if __name__ == "__main__":

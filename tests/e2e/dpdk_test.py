@@ -14,7 +14,7 @@ from topology import CLIENT4, CLIENT6, GATEWAY4, GATEWAY6, VIP4, VIP6, run, stop
 
 REQUESTS = 8
 IDLE_SECONDS = 3
-MOST_IDLE_CPU = 5  # percent of a core
+MOST_IDLE_CPU = 30  # percent of a core; polling takes 100. How little it is perf/dpdk/wake_bench.py measures
 
 
 def cpu_ticks(process):

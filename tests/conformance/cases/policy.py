@@ -186,6 +186,23 @@ def _(t):
     t.send(FROM_CLIENT / IP(src="203.0.113.8", dst=B12) / TCP(sport=4001, dport=80)).drops("policy")
 
 
+NO_PORT_LEFT = NETWORK + f"""
+policy:
+  managed: [10.0.0.0/8]
+  rules:
+    - {{ name: no-destination, protocol: tcp, ports: "80", except: {{ ports: "80" }}, action: drop }}
+    - {{ name: no-source, protocol: tcp, except: {{ source_ports: "0-65535" }}, action: drop }}
+services:
+  - {{ name: any, vip: {VIP4}, protocol: tcp, ports: any, backends: [{{ address: {B11} }}] }}
+"""
+
+
+@case("policy: a rule that leaves itself no port matches nothing", NO_PORT_LEFT)
+def _(t):
+    for dport in (80, 85):
+        forwarded(t, IP(src=CLIENT4, dst=B11) / TCP(sport=4000 + dport, dport=dport), MAC11, None)
+
+
 REJECT = NETWORK + f"""
 policy:
   managed: [10.0.0.0/8, "2001:db8:1::/64"]
