@@ -164,6 +164,8 @@ class Image(unittest.TestCase):
             told = run("dpkg-shlibdeps", "-O", os.environ["SLUICED"], os.environ["SLUICECTL"], cwd=folder)
         self.assertEqual(told.returncode, 0, told.stderr)
         needed = {each.split()[0].removesuffix("-fmt9") for each in told.stdout.split("=", 1)[1].split(", ")}
+        if any(each.startswith("libasan") for each in needed):
+            self.skipTest("this build has sanitizers, which are no part of an image")
         ours = {"libc6", "libgcc-s1", "libstdc++6", "libtinfo6"}  # of Debian's base, or with libncursesw6
         installed = set((ROOT / "Dockerfile").read_text().split())
         self.assertEqual(needed - ours - installed, set())
