@@ -8,9 +8,9 @@ import time
 
 import programs
 from case import LabCase, main
-from daemon import Daemon, interfaces, service
+from daemon import PROGRAMS, Daemon, interfaces, service
 from dpdk_lab import DpdkLab, missing
-from topology import CLIENT4, CLIENT6, GATEWAY4, GATEWAY6, VIP4, VIP6, run, stop, wait_until
+from topology import CLIENT4, CLIENT6, GATEWAY4, GATEWAY6, VIP4, VIP6, run, stop, text_of, wait_until
 
 REQUESTS = 8
 IDLE_SECONDS = 3
@@ -144,9 +144,23 @@ class AfXdpBehindTheProgram(DpdkCase):
             self.assertTrue(metrics.has("sluice_tier_active", interface="cl0", tier="dpdk", mode="net_af_xdp"))
             self.assertGreater(metrics.sum("sluice_packets_total", interface="cl0", tier="dpdk", verdict="forward"), 0)
             self.assertEqual(metrics.sum("sluice_packets_total", interface="cl0", tier="xdp", verdict="forward"), 0)
+            self.check_capture(daemon)
             self.check_idle(daemon)
             daemon.stop()
             daemon.start()
+
+    def check_capture(self, daemon):
+        """The worker's packets with their verdicts."""
+        process = self.lab.node.spawn(PROGRAMS["sluicectl"], "--socket", daemon.socket, "capture", "--tier", "dpdk", "--interface", "cl0",
+                                      "--count", "4", "tcp", "dst", "port", "80")
+        wait_until(lambda: daemon.metrics().sum("sluice_captures") == 1, "the capture runs")
+        self.check_service(self.lab)
+        self.assertEqual(process.wait(20), 0, text_of(process))
+        lines = [line for line in text_of(process).splitlines() if "cl0" in line]
+        self.assertEqual(len(lines), 4, text_of(process))
+        for line in lines:
+            self.assertIn("dpdk", line)
+            self.assertIn("forward", line)
 
     def check_host_path_of_kernel(self):
         self.assertIn("3 received", self.lab.client.run("ping", "-c3", "-i0.2", GATEWAY4).stdout)
