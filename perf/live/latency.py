@@ -120,11 +120,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--json")
     arguments = parser.parse_args()
-    rows = measure(arguments)
-    for one in rows:
-        print(f"{one['name']:<80} {one['median']:>12.2f} {min(one['values']):>12.2f} {max(one['values']):>12.2f}")
-    if arguments.json:
-        pathlib.Path(arguments.json).write_text(json.dumps({"unit": "µs", "series": rows}, indent=1))
+    figures.show(measure(arguments), "µs", arguments.json)
     return 0
 
 

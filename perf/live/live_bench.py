@@ -8,7 +8,6 @@ Needs root. Rounds are interleaved: every contender once per round.
 """
 
 import argparse
-import json
 import pathlib
 import re
 import shutil
@@ -211,10 +210,7 @@ def main():
     results = []
     for name in arguments.scenario or SCENARIOS:
         SCENARIOS[name](arguments, results)
-    for one in results:
-        print(f"{one['name']:<70} {one['median']:>12.2f} {min(one['values']):>12.2f} {max(one['values']):>12.2f}")
-    if arguments.json:
-        pathlib.Path(arguments.json).write_text(json.dumps({"unit": "", "series": results}, indent=1))
+    figures.show(results, "", arguments.json)
     return 0
 
 

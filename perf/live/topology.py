@@ -14,7 +14,6 @@ trips, closed loop, by proxy-load and round-trip.
 import argparse
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import time
@@ -129,11 +128,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--json")
     arguments = parser.parse_args()
-    rows = measure(arguments)
-    for one in rows:
-        print(f"{one['name']:<48} {one['median']:>12.2f} {min(one['values']):>12.2f} {max(one['values']):>12.2f}")
-    if arguments.json:
-        pathlib.Path(arguments.json).write_text(json.dumps({"unit": "", "series": rows}, indent=1))
+    figures.show(measure(arguments), "", arguments.json)
     return 0
 
 

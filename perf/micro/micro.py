@@ -4,7 +4,6 @@
 
 import argparse
 import json
-import pathlib
 import subprocess
 import sys
 
@@ -27,9 +26,7 @@ def main():
                 raise SystemExit(f"{one['name']}: {one['error_message']}")
             values.setdefault(one["run_name"], []).append(1e9 / one["items_per_second"])
     rows = [figures.series(name, found) for name, found in values.items()]
-    for one in rows:
-        print(f"{one['name']:<52} {one['median']:>9.1f} {min(one['values']):>9.1f} {max(one['values']):>9.1f}")
-    pathlib.Path(arguments.json).write_text(json.dumps({"unit": "ns per packet", "series": rows}, indent=1))
+    figures.show(rows, "ns per packet", arguments.json)
     return 0
 
 

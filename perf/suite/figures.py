@@ -5,6 +5,8 @@ A series is {"name", "median", "values"}, one value per round, in the order of t
 of a plot and the place on it; "distribution", [[value, share], ...].
 """
 
+import json
+import pathlib
 import re
 import statistics
 
@@ -63,3 +65,12 @@ def is_better_when_more(unit, name):
 def ratio(one, other):
     """Median of the rounds' own ratios: neighbours move both of a round together."""
     return statistics.median(a / b for a, b in zip(one["values"], other["values"]) if b)
+
+
+def show(rows, unit, path=None):
+    """Prints median, least and most of each series; writes them to PATH for perf/run.sh, where one is given."""
+    width = max(len(one["name"]) for one in rows)
+    for one in rows:
+        print(f"{one['name']:<{width}} {one['median']:>12.2f} {min(one['values']):>12.2f} {max(one['values']):>12.2f}")
+    if path:
+        pathlib.Path(path).write_text(json.dumps({"unit": unit, "series": rows}, indent=1))
