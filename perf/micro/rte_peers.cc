@@ -29,7 +29,7 @@ u32 network_of(int i) {
 
 RTE_ACL_RULE_DEF(acl_rule, 5);
 
-const char* eal_words[] = {"micro-bench", "--no-pci", "--no-huge", "--in-memory", "--no-telemetry",
+const char* eal_words[] = {"micro-bench", "--no-pci", "--no-huge", "--no-shconf", "--no-telemetry",
                            "--log-level", "error",    "-m",        "256",         "-l"};
 
 }  // namespace
