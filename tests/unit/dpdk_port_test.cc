@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "dataplane/io/dpdk/buffer_pool.h"
 #include "dataplane/io/dpdk/eal.h"
 #include "dataplane/io/dpdk/ring_device.h"
 #include "dataplane/worker/table_memory.h"
@@ -130,6 +131,17 @@ TEST_F(DpdkPortTest, ADryPoolIsCountedByNameAndRecovers) {
     ASSERT_TRUE(wire->offer(pattern(300), 0, 100));
     ASSERT_EQ(port.receive({&frame, 1}), 1u);
     port.release(frame);
+}
+
+// net_af_xdp tells the kernel one area of that many buffers end to end; what lies outside of it is lost.
+TEST_F(DpdkPortTest, BuffersLieEndToEndInOneArea) {
+    constexpr u64 page = 4096;
+    const auto wire = make(options_of("area", 1));
+    const DpdkDevice& device = wire->device();
+    const auto areas = device.buffer_areas();
+    ASSERT_EQ(areas.size(), 1u);
+    const u64 buffers = wire->device().statistics().buffers;
+    EXPECT_LE(areas.front().size(), buffers * buffer_footprint(device.buffer_size()) + page);
 }
 
 TEST_F(DpdkPortTest, AFullTransmitQueueRefusesAndLosesNothing) {

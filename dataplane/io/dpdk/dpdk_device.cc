@@ -6,18 +6,13 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <filesystem>
-#include <mutex>
-#include <set>
 
 #include "dataplane/base/log.h"
+#include "dataplane/io/dpdk/buffer_pool.h"
 #include "dataplane/io/dpdk/eal.h"
 #include "dataplane/io/dpdk/program_guard.h"
 #include "dataplane/io/pci/pci_address.h"
@@ -25,29 +20,14 @@
 namespace sluice {
 namespace {
 
-constexpr u32 ethernet_room = 22;  // Ethernet header and two VLAN tags
 constexpr u16 default_mtu = 1500;
-constexpr u32 least_buffer = 2048;
-constexpr u32 largest_buffer = 65535 - RTE_PKTMBUF_HEADROOM;
-constexpr u32 pool_cache = 256;
 constexpr u16 tx_descriptors = 1024;
-constexpr u32 engine_holds = 1024;  // frames that wait in a worker's engine or batch
 constexpr size_t longest_key = 52;
 
 // A key of which every 16 bits are alike: the hash of (a, b) is that of (b, a), so both directions of a
 // connection meet the same queue (Woo and Park, "Scalable TCP session monitoring with symmetric receive-side
 // scaling", 2012).
 constexpr u16 symmetric_pair = 0x6d5a;
-
-u32 buffer_size_for(u32 mtu) {
-    const u32 needed = std::max(least_buffer, mtu + ethernet_room);
-    return std::min((needed + 127) / 128 * 128, largest_buffer);
-}
-
-u32 pool_size(u32 rx_queues, u32 rx_descriptors, u32 tx_queues, u32 workers) {
-    return rx_queues * rx_descriptors + tx_queues * tx_descriptors +
-           workers * (engine_holds + 2 * pool_cache) + DpdkDevice::inlet_length;
-}
 
 Error refused(const std::string& interface, int code, std::string_view what) {
     const std::string words = Eal::take_complaints();
@@ -58,48 +38,20 @@ Error refused(const std::string& interface, int code, std::string_view what) {
                  error.code};
 }
 
-// This process's sockets of family AF_XDP.
-std::set<int> xdp_sockets() {
-    std::set<int> found;
-    std::error_code ignored;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", ignored)) {
-        const int fd = std::atoi(entry.path().filename().c_str());
-        int family = 0;
-        socklen_t length = sizeof family;
-        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 && family == AF_XDP)
-            found.insert(fd);
-    }
-    return found;
-}
-
 // On a thread of EAL's.
 int on_reset(u16, rte_eth_event_type, void* told, void*) {
     static_cast<std::atomic<bool>*>(told)->store(true, std::memory_order_release);
     return 0;
 }
 
-// Frees a device's buffers once none is with another device: transmit rings hold what they sent until they
-// need the room. What waits is looked at again whenever a device goes.
-void release(rte_mempool* pool) {
-    static std::mutex mutex;
-    static std::vector<rte_mempool*> waiting;
-    const std::lock_guard lock(mutex);
-    if (pool != nullptr) waiting.push_back(pool);
-    std::erase_if(waiting, [](rte_mempool* each) {
-        if (rte_mempool_in_use_count(each) != 0) return false;
-        rte_mempool_free(each);
-        return true;
-    });
-}
-
 }  // namespace
 
 u64 DpdkDevice::memory(const DpdkDeviceOptions& options) {
-    constexpr u64 overhead = 320;        // struct rte_mbuf, the pool's header, head room's share
     constexpr u64 rings = u64{8} << 20;  // descriptor rings, the inlet, what the driver allocates
-    const u64 buffers = pool_size(options.rx_queues, options.rx_descriptors,
-                                  std::max(options.workers, options.rx_queues), options.workers);
-    return buffers * (buffer_size_for(options.mtu.value_or(default_mtu)) + overhead) + rings;
+    const u64 buffers =
+        buffers_for(options.rx_queues, options.rx_descriptors, std::max(options.workers, options.rx_queues),
+                    tx_descriptors, options.workers, inlet_length);
+    return buffers * buffer_footprint(buffer_size_for(options.mtu.value_or(default_mtu))) + rings;
 }
 
 Result<std::unique_ptr<DpdkDevice>> DpdkDevice::open(const DpdkDeviceOptions& options) {
@@ -173,7 +125,7 @@ Status DpdkDevice::start() {
 void DpdkDevice::settle_mtu(u32 most) {
     u16 present = default_mtu;
     rte_eth_dev_get_mtu(port_id_, &present);
-    const u32 largest = std::min(most, largest_buffer - ethernet_room);
+    const u32 largest = std::min(most, largest_buffered_mtu());
     mtu_ = static_cast<u16>(std::min<u32>(options_.mtu.value_or(std::min(present, default_mtu)), largest));
 }
 
@@ -230,24 +182,26 @@ Status DpdkDevice::configure() {
 
 Status DpdkDevice::create_pool() {
     buffer_size_ = buffer_size_for(mtu_);
-    const u32 count = pool_size(rx_queues_, rx_descriptors_, tx_queues_, options_.workers);
+    const u32 count =
+        buffers_for(rx_queues_, rx_descriptors_, tx_queues_, tx_descriptors_, options_.workers, inlet_length);
     static std::atomic<u32> serial{0};  // one of that port number may not be free yet
-    const std::string pool = fmt::format("sluice-{}-{}", port_id_, serial++);
-    const auto make = [&](int node) {
-        return rte_pktmbuf_pool_create(pool.c_str(), count, pool_cache, 0,
-                                       static_cast<u16>(buffer_size_ + RTE_PKTMBUF_HEADROOM), node);
-    };
-    pool_ = make(socket_);
+    BufferPoolOptions pool{fmt::format("sluice-{}-{}", port_id_, serial++), count, buffer_size_, socket_,
+                           bus_ == "pci"};
+    pool_ = create_buffer_pool(pool);
     if (pool_ == nullptr && rte_errno == ENOMEM && socket_ != SOCKET_ID_ANY) {
         elsewhere_ = fmt::format("node {} has no pages for {} buffers of {} bytes: they lie on another",
                                  socket_, count, buffer_size_);
-        socket_ = SOCKET_ID_ANY;
+        pool.node = socket_ = SOCKET_ID_ANY;
         Eal::take_complaints();
-        pool_ = make(socket_);
+        pool_ = create_buffer_pool(pool);
     }
     if (pool_ == nullptr) {
         return refused(options_.interface, rte_errno,
                        fmt::format("device {}: {} buffers of {} bytes", name_, count, buffer_size_));
+    }
+    if (const size_t areas = buffer_areas().size(); options_.guarded != 0 && areas != 1) {
+        return make_error("interface {}: device {}: its buffers lie in {} areas: expected one, by its driver",
+                          options_.interface, name_, areas);
     }
     const std::string ring = fmt::format("sluice-inlet-{}", port_id_);
     inlet_ = rte_ring_create(ring.c_str(), inlet_length, socket_, RING_F_SC_DEQ);
@@ -271,33 +225,13 @@ Status DpdkDevice::set_up_queues() {
 }
 
 Status DpdkDevice::open_receive_queue(u16 queue) {
-    const std::set<int> before = xdp_sockets();
-    const int code = rte_eth_rx_queue_setup(port_id_, queue, rx_descriptors_, static_cast<unsigned>(socket_),
-                                            nullptr, pool_);
-    int made = -1;
-    for (const int fd : xdp_sockets()) {
-        struct stat is {};
-        if (before.contains(fd) || fstat(fd, &is) != 0) continue;
-        made = fd;
-        made_sockets_.push_back({fd, is.st_ino});
-    }
+    const int code = sockets_.made_by([&] {
+        return rte_eth_rx_queue_setup(port_id_, queue, rx_descriptors_, static_cast<unsigned>(socket_),
+                                      nullptr, pool_);
+    });
     if (code != 0)
         return refused(options_.interface, code, fmt::format("device {}: receive queue {}", name_, queue));
-    xdp_sockets_.push_back(made);
     return {};
-}
-
-// net_af_xdp of DPDK 22.11 forgets some of its sockets when it closes; a queue stays taken as long as one is
-// open.
-void DpdkDevice::close_sockets() {
-    u32 left = 0;
-    for (const XdpSocket& socket : made_sockets_) {
-        struct stat is {};
-        if (fstat(socket.fd, &is) != 0 || is.st_ino != socket.inode) continue;
-        ::close(socket.fd);
-        ++left;
-    }
-    if (left != 0) spdlog::debug("interface {}: {} XDP sockets were left open", options_.interface, left);
 }
 
 DpdkDevice::~DpdkDevice() {
@@ -309,26 +243,17 @@ DpdkDevice::~DpdkDevice() {
         if (!plugged_) rte_eth_dev_close(port_id_);
     }
     if (plugged_) rte_eal_hotplug_remove(bus_.c_str(), name_.c_str());
-    close_sockets();
+    if (const u32 left = sockets_.close(); left != 0)
+        spdlog::debug("interface {}: {} XDP sockets were left open", options_.interface, left);
     if (inlet_ != nullptr) {
         void* frame = nullptr;
         while (rte_ring_dequeue(inlet_, &frame) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(frame));
         rte_ring_free(inlet_);
     }
-    release(pool_);
+    release_buffer_pool(pool_);
 }
 
-int DpdkDevice::xdp_socket(u16 queue) const { return queue < xdp_sockets_.size() ? xdp_sockets_[queue] : -1; }
-
-std::vector<std::span<const u8>> DpdkDevice::buffer_areas() const {
-    std::vector<std::span<const u8>> areas;
-    const auto add = [](rte_mempool*, void* to, rte_mempool_memhdr* chunk, unsigned) {
-        static_cast<std::vector<std::span<const u8>>*>(to)->emplace_back(static_cast<const u8*>(chunk->addr),
-                                                                         chunk->len);
-    };
-    rte_mempool_mem_iter(pool_, add, &areas);
-    return areas;
-}
+std::vector<std::span<const u8>> DpdkDevice::buffer_areas() const { return areas_of(pool_); }
 
 DpdkLink DpdkDevice::link() const {
     rte_eth_link link{};
@@ -341,6 +266,7 @@ DpdkLink DpdkDevice::link() const {
 
 DpdkDeviceStatistics DpdkDevice::statistics() {
     DpdkDeviceStatistics result = counters_.basic(link().mbps);
+    sockets_.add_to(result);
     result.host_frames = __atomic_load_n(&host_frames_, __ATOMIC_RELAXED);
     result.host_no_buffer = __atomic_load_n(&host_no_buffer_, __ATOMIC_RELAXED);
     result.inlet_full = __atomic_load_n(&inlet_full_, __ATOMIC_RELAXED);

@@ -30,6 +30,7 @@
 #include "dataplane/base/result.h"
 #include "dataplane/io/dpdk/device_counters.h"
 #include "dataplane/io/dpdk/dpdk_statistics.h"
+#include "dataplane/io/dpdk/driver_sockets.h"
 #include "dataplane/io/dpdk/physical_function.h"
 
 struct rte_mempool;
@@ -98,7 +99,7 @@ public:
     std::string trouble() const;
 
     // Descriptors of the XDP sockets that opening receive queue i made (net_af_xdp), else -1.
-    int xdp_socket(u16 queue) const;
+    int xdp_socket(u16 queue) const { return sockets_.of(queue); }
 
     DpdkLink link() const;
     DpdkDeviceStatistics statistics();
@@ -127,7 +128,6 @@ private:
     std::optional<PhysicalFunction> physical_function() const;
     void settle_mtu(u32 most);
     Status open_receive_queue(u16 queue);
-    void close_sockets();
 
     DpdkDeviceOptions options_;
     std::string name_;     // DPDK's
@@ -156,13 +156,7 @@ private:
     DeviceCounters counters_;
     rte_mempool* pool_ = nullptr;
     rte_ring* inlet_ = nullptr;
-    // An XDP socket that the driver made; by its inode it is known again.
-    struct XdpSocket {
-        int fd = -1;
-        u64 inode = 0;
-    };
-    std::vector<int> xdp_sockets_;                               // by receive queue
-    std::vector<XdpSocket> made_sockets_;                        // all
+    DriverSockets sockets_;
     u64 host_frames_ = 0, host_no_buffer_ = 0, inlet_full_ = 0;  // written by inject() alone
 };
 

@@ -41,7 +41,7 @@ Status DpdkDevice::reset() {
     const int node = socket_;  // where its buffers are
     if (Status status = configure(); !status) return status;
     socket_ = node;
-    xdp_sockets_.clear();
+    sockets_.start_over();
     return set_up_queues();
 }
 

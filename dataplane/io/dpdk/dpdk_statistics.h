@@ -19,7 +19,7 @@ struct DpdkDeviceStatistics {
     u64 received_bytes = 0;
     u64 sent = 0;
     u64 sent_bytes = 0;
-    u64 missed = 0;  // imissed: no room in the receive ring
+    u64 missed = 0;  // imissed: no room in the receive ring, and net_af_xdp's full rings
     u64 receive_errors = 0;
     u64 no_buffer = 0;  // rx_nombuf: the pool was dry
     u64 transmit_errors = 0;
