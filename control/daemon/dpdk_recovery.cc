@@ -19,6 +19,7 @@ bool DpdkTier::State::wait_for_workers() const {
     for (const auto& member : members) {
         const u64 seen = member->worker->statistics().polls;
         while (member->worker->statistics().polls < seen + 2) {
+            for (const auto& port : member->ports) port->rouse();
             if (std::chrono::steady_clock::now() >= limit) return false;
             std::this_thread::yield();
         }

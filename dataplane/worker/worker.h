@@ -105,8 +105,8 @@ private:
         std::array<std::optional<Decision>, PacketEgress::batch> decisions;
     };
 
-    // Ports whose device cannot be trusted to wake a sleeper say how long it may sleep at most.
-    static constexpr bool naps = requires { P::longest_nap_ns; };
+    // Ports whose device may not wake a sleeper for certain say how long it may sleep at most.
+    static constexpr bool naps = requires(const P& port) { port.longest_nap_ns(); };
 
     void run();
     void loop();
@@ -227,8 +227,9 @@ u64 Worker<P>::longest_sleep_ns() {
     const u64 most = engine_.waiting() != 0 ? waiting_ns : idle_ns;
     if constexpr (naps) {
         constexpr u64 shortest_ns = 20'000;
-        nap_ns_ = std::clamp(2 * nap_ns_, shortest_ns, P::longest_nap_ns);
-        return std::min(most, nap_ns_);
+        u64 longest = most;
+        for (const Attached& attached : ports_) longest = std::min(longest, attached.port->longest_nap_ns());
+        if (longest < most) return nap_ns_ = std::clamp(2 * nap_ns_, shortest_ns, longest);
     }
     return most;
 }

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an idle worker costs: the first packet's round trip after idleness, and that of packets a millisecond later.
 
-A datagram goes from a client through the node to a backend and back (nat), over veths. Workers: af_packet is a DPDK
-worker that nothing can wake, which naps; net_af_xdp one that its sockets wake; af_xdp one of XDP sockets. They are
-adaptive, and the round trips after the first millisecond are those of a busy worker, so the difference is what waking
-costs. Real-time priority for both ends and the daemon; rounds are interleaved; needs root.
+A datagram goes from a client through the node to a backend and back (nat), over veths. Workers: af_packet and net_af_xdp
+are DPDK workers that their drivers' sockets wake, af_xdp is one of XDP sockets; memif, where asked for, is a DPDK worker
+that nothing can wake, which naps: its round trips are those of testpmd too, which carries frames between it and the veths
+on the core of the others. They are adaptive, and the round trips after the first millisecond are those of a busy worker,
+so the difference is what waking costs. Real-time priority for both ends and the daemon; rounds are interleaved; needs root.
 
     wake_bench.py --sluiced build/control/sluiced/sluiced --sluicectl build/control/sluicectl/sluicectl [WORKER ...]
 """
@@ -31,6 +32,7 @@ PATIENCE_SECONDS = 0.2
 CPU_SECONDS = 3
 PORT = 9000
 WORKERS = ["af_packet", "net_af_xdp", "af_xdp"]
+IN_DPDK_LABS = ("memif", "af_packet")
 
 
 def real_time(core):
@@ -51,7 +53,7 @@ class Path:
         config = {"interfaces": interfaces, "workers": {"cores": str(core), "poll": "adaptive"},
                   "services": [service(self.lab, protocol="udp", ports=str(PORT))], "log": {"level": "warn"}}
         self.daemon = Daemon(self.lab, config).start(60)
-        if worker == "af_packet":
+        if worker in IN_DPDK_LABS:
             self.lab.after_start()
         else:
             self.lab.resolve()
@@ -71,7 +73,7 @@ class Path:
     def lab_of(worker):
         from dpdk_lab import DpdkLab  # noqa: PLC0415
         from topology import Lab  # noqa: PLC0415
-        if worker == "af_packet":
+        if worker in IN_DPDK_LABS:
             lab = DpdkLab(worker, backends=1)
             return lab, lab.dpdk_interfaces()
         names = ["cl0", "be1"]
@@ -147,7 +149,7 @@ def main():
     parser.add_argument("--sluiced", required=True)
     parser.add_argument("--sluicectl", required=True)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("worker", nargs="*", choices=[[], *WORKERS], help="all when none is named")
+    parser.add_argument("worker", nargs="*", choices=[[], "memif", *WORKERS], help="all but memif when none is named")
     options = parser.parse_args()
     os.environ |= {"SLUICED": options.sluiced, "SLUICECTL": options.sluicectl}
     samples, cpu = {}, {}

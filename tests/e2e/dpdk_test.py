@@ -15,6 +15,8 @@ from topology import CLIENT4, CLIENT6, GATEWAY4, GATEWAY6, VIP4, VIP6, run, stop
 REQUESTS = 8
 IDLE_SECONDS = 3
 MOST_IDLE_CPU = 30  # percent of a core; polling takes 100. How little it is perf/dpdk/wake_bench.py measures
+MOST_SLEEPS = 200  # in a second, of a worker that frames wake. One that naps has more than 1,000
+WOKEN = ("af_packet", "tap", "net_af_xdp")
 
 
 def cpu_ticks(process):
@@ -71,10 +73,15 @@ class DpdkCase(LabCase):
         self.assertIn("200", programs.curl(lab.client, GATEWAY4, 8000, "/", "-o", "/dev/null", "-w", "%{http_code}"))
         self.assertIn("backend 1", programs.curl(lab.node, lab.backends[0].address4))
 
-    def check_idle(self, daemon):
-        before = cpu_ticks(daemon.process)
+    def check_idle(self, daemon, kind):
+        def sleeps():
+            return daemon.metrics().sum("sluice_worker_sleeps_total")
+
+        ticks, slept = cpu_ticks(daemon.process), sleeps()
         time.sleep(IDLE_SECONDS)
-        self.assertLessEqual((cpu_ticks(daemon.process) - before) / IDLE_SECONDS, MOST_IDLE_CPU)
+        self.assertLessEqual((cpu_ticks(daemon.process) - ticks) / IDLE_SECONDS, MOST_IDLE_CPU)
+        if kind in WOKEN:
+            self.assertLessEqual((sleeps() - slept) / IDLE_SECONDS, MOST_SLEEPS)
 
     def check_books(self, daemon, tier="dpdk"):
         def differences():
@@ -92,7 +99,7 @@ def for_kind(kind):
             daemon = self.started(lab)
             self.check_service(lab)
             self.check_host_path(lab)
-            self.check_idle(daemon)
+            self.check_idle(daemon, kind)
             self.check_books(daemon)
             self.assertTrue(daemon.metrics().has("sluice_tier_active", interface="p0", tier="dpdk", mode=f"net_{kind}"))
             self.assertGreater(daemon.metrics().sum("sluice_dpdk_received_packets_total", interface="p0"), 0)
@@ -145,7 +152,7 @@ class AfXdpBehindTheProgram(DpdkCase):
             self.assertGreater(metrics.sum("sluice_packets_total", interface="cl0", tier="dpdk", verdict="forward"), 0)
             self.assertEqual(metrics.sum("sluice_packets_total", interface="cl0", tier="xdp", verdict="forward"), 0)
             self.check_capture(daemon)
-            self.check_idle(daemon)
+            self.check_idle(daemon, "net_af_xdp")
             daemon.stop()
             daemon.start()
 

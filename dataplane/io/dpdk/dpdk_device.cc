@@ -78,7 +78,8 @@ Status DpdkDevice::plug() {
     u16 known = 0;
     if (rte_eth_dev_get_port_by_name(name_.c_str(), &known) == 0)
         return make_error("interface {}: device {}: in use by another interface", options_.interface, name_);
-    const int code = rte_eal_hotplug_add(bus_.c_str(), name_.c_str(), arguments.c_str());
+    const auto add = [&] { return rte_eal_hotplug_add(bus_.c_str(), name_.c_str(), arguments.c_str()); };
+    const int code = name_.starts_with("net_af_packet") ? sockets_.packet_made_by(add) : add();
     if (code != 0) return refused(options_.interface, code, fmt::format("device {}", options_.device));
     plugged_ = true;
     if (rte_eth_dev_get_port_by_name(name_.c_str(), &port_id_) == 0) return {};
@@ -225,7 +226,7 @@ Status DpdkDevice::set_up_queues() {
 }
 
 Status DpdkDevice::open_receive_queue(u16 queue) {
-    const int code = sockets_.made_by([&] {
+    const int code = sockets_.xdp_made_by([&] {
         return rte_eth_rx_queue_setup(port_id_, queue, rx_descriptors_, static_cast<unsigned>(socket_),
                                       nullptr, pool_);
     });
@@ -254,6 +255,13 @@ DpdkDevice::~DpdkDevice() {
 }
 
 std::vector<std::span<const u8>> DpdkDevice::buffer_areas() const { return areas_of(pool_); }
+
+// net_tap shows its own, which needs no switching on: it says that it cannot.
+int DpdkDevice::readable(u16 queue) const {
+    if (const int socket = std::max(sockets_.xdp(queue), sockets_.packet(queue)); socket >= 0) return socket;
+    if (!interrupts_ || rte_eth_dev_rx_intr_enable(port_id_, queue) != -ENOTSUP) return -1;
+    return rte_eth_dev_rx_intr_ctl_q_get_fd(port_id_, queue);
+}
 
 DpdkLink DpdkDevice::link() const {
     rte_eth_link link{};
@@ -298,6 +306,7 @@ bool DpdkDevice::inject(std::span<const u8> frame) {
         return false;
     }
     count(host_frames_);
+    inlet_filled();
     return true;
 }
 

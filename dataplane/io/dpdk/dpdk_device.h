@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "dataplane/base/result.h"
+#include "dataplane/io/dpdk/alarm.h"
 #include "dataplane/io/dpdk/device_counters.h"
 #include "dataplane/io/dpdk/dpdk_statistics.h"
 #include "dataplane/io/dpdk/driver_sockets.h"
@@ -99,7 +100,9 @@ public:
     std::string trouble() const;
 
     // Descriptors of the XDP sockets that opening receive queue i made (net_af_xdp), else -1.
-    int xdp_socket(u16 queue) const { return sockets_.of(queue); }
+    int xdp_socket(u16 queue) const { return sockets_.xdp(queue); }
+    // A descriptor that is readable as long as frames wait in a receive queue; -1: the driver has none.
+    int readable(u16 queue) const;
 
     DpdkLink link() const;
     DpdkDeviceStatistics statistics();
@@ -113,6 +116,12 @@ public:
 
     // Copies a frame into a buffer and on to the inlet. False: no buffer or no room; counted. One thread.
     bool inject(std::span<const u8> frame);
+    // Who is to be woken for what lies in the inlet; null: nobody. While no worker runs.
+    void set_inlet_alarm(Alarm* alarm) { inlet_alarm_ = alarm; }
+    // After frames were put into the inlet. Any thread.
+    void inlet_filled() {
+        if (inlet_alarm_ != nullptr) inlet_alarm_->ring();
+    }
 
 private:
     explicit DpdkDevice(DpdkDeviceOptions options) : options_(std::move(options)) {}
@@ -156,6 +165,7 @@ private:
     DeviceCounters counters_;
     rte_mempool* pool_ = nullptr;
     rte_ring* inlet_ = nullptr;
+    Alarm* inlet_alarm_ = nullptr;
     DriverSockets sockets_;
     u64 host_frames_ = 0, host_no_buffer_ = 0, inlet_full_ = 0;  // written by inject() alone
 };

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -21,10 +22,6 @@ namespace sluice {
 class DpdkPort {
 public:
     using Statistics = DpdkPortStatistics;
-
-    // How long a worker may sleep in one go: virtual devices cannot wake it, and a ring of 1,024 lasts that
-    // long at 1.3 million packets per second.
-    static constexpr u64 longest_nap_ns = 750'000;
 
     // `transmit_queue`: 0's owner also empties the inlet; empty: frames go to the inlet.
     DpdkPort(DpdkDevice& device, std::vector<u16> receive_queues, std::optional<u16> transmit_queue);
@@ -47,8 +44,14 @@ public:
     void prepare_to_sleep();
     // And off again.
     void wake();
+    // How long the worker may sleep in one go, where not every frame is certain to wake it.
+    u64 longest_nap_ns() const;
+    // Ends its sleep, where it may be long. Any thread.
+    void rouse() {
+        if (alarm_) alarm_->ring();
+    }
 
-    int descriptor() const { return epoll_.get(); }
+    int descriptor() const { return alarm_ ? alarm_->descriptor() : epoll_.get(); }
     u32 ifindex() const { return device_.options().ifindex; }
     const DpdkDevice& device() const { return device_; }
     const std::vector<u16>& receive_queues() const { return receive_queues_; }
@@ -59,6 +62,8 @@ public:
 private:
     static constexpr u32 burst = 64;
 
+    bool empties_inlet() const { return transmit_queue_ == u16{0}; }
+    void set_alarm();
     bool arm_interrupts();
     rte_mbuf* in_one_piece(rte_mbuf* received);
     void transmit_pending();
@@ -68,7 +73,8 @@ private:
     std::vector<u16> receive_queues_;
     std::optional<u16> transmit_queue_;
     size_t next_queue_ = 0;
-    UniqueFd epoll_;
+    std::unique_ptr<Alarm> alarm_;
+    UniqueFd epoll_;         // without an alarm: of receive interrupts
     u32 armed_for_ = 0;      // the device's start that `epoll_` has the queues of
     bool may_wake_ = false;  // interrupts are on
     std::array<rte_mbuf*, burst> pending_{};

@@ -13,15 +13,15 @@
 namespace sluice {
 namespace {
 
-// This process's sockets of family AF_XDP.
-std::set<int> xdp_sockets() {
+// This process's sockets of one family.
+std::set<int> sockets_of(int wanted) {
     std::set<int> found;
     std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", ignored)) {
         const int fd = std::atoi(entry.path().filename().c_str());
         int family = 0;
         socklen_t length = sizeof family;
-        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 && family == AF_XDP)
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 && family == wanted)
             found.insert(fd);
     }
     return found;
@@ -29,17 +29,26 @@ std::set<int> xdp_sockets() {
 
 }  // namespace
 
-int DriverSockets::made_by(const std::function<int()>& set_up) {
-    const std::set<int> before = xdp_sockets();
+int DriverSockets::xdp_made_by(const std::function<int()>& set_up) {
+    const std::set<int> before = sockets_of(AF_XDP);
     const int result = set_up();
     int made = -1;
-    for (const int fd : xdp_sockets()) {
+    for (const int fd : sockets_of(AF_XDP)) {
         struct stat is {};
         if (before.contains(fd) || fstat(fd, &is) != 0) continue;
         made = fd;
         all_.push_back({fd, is.st_ino});
     }
     if (result == 0) by_queue_.push_back(made);
+    return result;
+}
+
+int DriverSockets::packet_made_by(const std::function<int()>& plug) {
+    const std::set<int> before = sockets_of(AF_PACKET);
+    const int result = plug();
+    for (const int fd : sockets_of(AF_PACKET)) {
+        if (!before.contains(fd)) packet_.push_back(fd);
+    }
     return result;
 }
 
