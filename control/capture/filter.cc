@@ -3,6 +3,7 @@
 
 #include <pcap/pcap.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace sluice::capture {
@@ -12,9 +13,18 @@ namespace {
 constexpr int longest_packet = 65535;
 constexpr size_t most_instructions = 4096;  // the kernel's bound, too
 
+// What `inbound` and `outbound` load: SKF_AD_OFF + SKF_AD_PKTTYPE of <linux/filter.h>, which pcap.h's own BPF
+// names rule out here. The kernel knows it of a socket's packet; no packet of a capture has it.
+constexpr u32 packet_type = 0xfffff000 + 4;
+
 struct Close {
     void operator()(pcap_t* handle) const { pcap_close(handle); }
 };
+
+bool loads_packet_type(const Instruction& instruction) {
+    const auto& [code, jt, jf, k] = instruction;
+    return BPF_CLASS(code) == BPF_LD && BPF_MODE(code) == BPF_ABS && k == packet_type;
+}
 
 }  // namespace
 
@@ -30,6 +40,10 @@ Result<std::vector<Instruction>> compile_filter(const std::string& expression) {
         out.push_back({each.code, each.jt, each.jf, each.k});
     }
     pcap_freecode(&program);
+    if (std::any_of(out.begin(), out.end(), loads_packet_type))
+        return make_error(
+            "filter \"{}\": inbound and outbound match nothing here: expected --direction in, out or both",
+            expression);
     return out;
 }
 

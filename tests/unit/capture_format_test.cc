@@ -52,6 +52,14 @@ TEST(CaptureFilter, LooksNoFurtherThanWhatIsThere) {
 
 TEST(CaptureFilter, RefusesWhatIsNoExpression) { EXPECT_FALSE(compile_filter("prot tcp")); }
 
+TEST(CaptureFilter, RefusesDirectionsThatAreNotInThePacket) {
+    for (const char* expression : {"inbound", "outbound", "udp and not inbound"}) {
+        const auto program = compile_filter(expression);
+        ASSERT_FALSE(program) << expression;
+        EXPECT_NE(program.error().message.find("--direction"), std::string::npos);
+    }
+}
+
 TEST(CaptureFilter, RefusesProgramsThatAKernelWouldRefuse) {
     EXPECT_FALSE(PacketFilter::from({{0x05, 0, 0, 1000}, {0x06, 0, 0, 1}}));  // jumps out of itself
     EXPECT_FALSE(PacketFilter::from({{0x28, 0, 0, 12}}));                     // does not return
