@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "control/daemon/daemon.h"
 #include "dataplane/base/log.h"
@@ -23,6 +24,13 @@ int serve(const control::DaemonOptions& options) {
     if (!daemon) return complain(daemon.error());
     const Status status = (*daemon)->run();
     return status ? done : complain(status.error());
+}
+
+// Others read it where they are told of it, from directories of their own.
+void make_absolute(std::string& file) {
+    std::error_code error;
+    const std::filesystem::path path = std::filesystem::absolute(file, error);
+    if (!error) file = path.string();
 }
 
 int run(int argc, char** argv) {
@@ -45,6 +53,7 @@ int run(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? done : usage;
     }
+    make_absolute(options.file);
     Result<config::TierFlags> flags = config::read_flags([](const char* name) { return std::getenv(name); });
     if (!flags) return complain(flags.error());
     options.flags = *flags;
