@@ -2,8 +2,11 @@
 #include "control/sluicectl/capture.h"
 
 #include <fmt/ranges.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <ctime>
@@ -60,9 +63,9 @@ public:
             if (Status status = take_block(head.type, blocks.substr(0, head.length)); !status) return status;
             blocks.remove_prefix(head.length);
         }
-        if (words_.file.empty()) std::fflush(stdout);
-        return file_.flush();
+        return words_.file.empty() ? flush_lines() : file_.flush();
     }
+    Status close() { return file_.close(); }
     bool complete() const { return (words_.count != 0 && packets_ >= words_.count) || file_.full(); }
     u64 packets() const { return packets_; }
 
@@ -73,9 +76,17 @@ private:
         if (!words_.file.empty()) return file_.add(type, block);
         if (type == capture::PACKET_BLOCK) {
             const u32 number = capture::packet_of(block).interface;
-            fmt::print("{}", packet_line(number < interfaces_.size() ? interfaces_[number] : "", block));
+            return print_line(packet_line(number < interfaces_.size() ? interfaces_[number] : "", block));
         }
         return {};
+    }
+    static Status print_line(const std::string& line) {
+        if (std::fwrite(line.data(), 1, line.size(), stdout) == line.size()) return {};
+        return system_error(errno, "standard output");
+    }
+    static Status flush_lines() {
+        if (std::fflush(stdout) == 0) return {};
+        return system_error(errno, "standard output");
     }
 
     const CaptureWords& words_;
@@ -83,6 +94,13 @@ private:
     std::vector<std::string> interfaces_;
     u64 packets_ = 0;
 };
+
+// Before the next packet would tell it: that may be long in coming.
+bool is_reader_gone(const CaptureWords& words) {
+    if (!words.file.empty() && words.file != "-") return false;
+    pollfd out{STDOUT_FILENO, 0, 0};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
 
 Status fetch_until_done(const Client& client, u64 id, const CaptureWords& words, Sink& sink) {
     const auto started = Clock::now();
@@ -95,10 +113,11 @@ Status fetch_until_done(const Client& client, u64 id, const CaptureWords& words,
         if (!blocks) return blocks.error();
         if (Status status = sink.take(*blocks); !status) return status;
         if (last) break;
+        if (is_reader_gone(words)) return system_error(EPIPE, "standard output");
         last = interrupted || is_late();
         if (!last) std::this_thread::sleep_for(period);
     }
-    return {};
+    return sink.close();
 }
 
 }  // namespace
@@ -122,6 +141,7 @@ Status capture(const Client& client, const CaptureWords& words) {
     interrupted = false;
     std::signal(SIGINT, interrupt);
     std::signal(SIGTERM, interrupt);
+    std::signal(SIGPIPE, SIG_IGN);  // the write says so, and the capture is ended at the daemon, too
     const u64 id = started->at("id").get<u64>();
     Sink sink(words);
     Status status = fetch_until_done(client, id, words, sink);

@@ -10,6 +10,7 @@
 namespace sluice::ctl {
 
 Status CaptureFile::open() {
+    if (Status status = close(); !status) return status;
     const std::string path = files_ > 1 ? fmt::format("{}.{}", path_, number_ % files_) : path_;
     number_++;
     file_.reset(path == "-" ? fdopen(dup(STDOUT_FILENO), "w") : std::fopen(path.c_str(), "we"));
@@ -43,6 +44,11 @@ Status CaptureFile::add(u32 type, std::string_view block) {
 
 Status CaptureFile::flush() {
     if (!file_ || std::fflush(file_.get()) == 0) return {};
+    return system_error(errno, "{}", path_);
+}
+
+Status CaptureFile::close() {
+    if (!file_ || std::fclose(file_.release()) == 0) return {};
     return system_error(errno, "{}", path_);
 }
 

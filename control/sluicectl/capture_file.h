@@ -22,6 +22,7 @@ public:
 
     Status add(u32 type, std::string_view block);
     Status flush();
+    Status close();                      // a network's file system may say only then that there was no room
     bool full() const { return full_; }  // what is added from now on is not written
 
 private:

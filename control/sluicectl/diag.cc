@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/sluicectl/diag.h"
 
+#include <cerrno>
+#include <cstdio>
 #include <filesystem>
-#include <fstream>
+#include <memory>
 #include <thread>
 
 #include "control/sluicectl/capture.h"
@@ -15,6 +17,30 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+struct Close {
+    void operator()(FILE* file) const { std::fclose(file); }
+};
+using File = std::unique_ptr<FILE, Close>;
+
+Status write_file(const std::string& path, const std::string& text) {
+    File file(std::fopen(path.c_str(), "we"));
+    if (!file) return system_error(errno, "{}", path);
+    if (std::fwrite(text.data(), 1, text.size(), file.get()) != text.size())
+        return system_error(errno, "{}", path);
+    if (std::fclose(file.release()) != 0) return system_error(errno, "{}", path);
+    return {};
+}
+
+Result<std::string> read_file(const std::string& path) {
+    const File file(std::fopen(path.c_str(), "re"));
+    if (!file) return system_error(errno, "{}", path);
+    std::string text;
+    char some[4096];
+    while (const size_t count = std::fread(some, 1, sizeof some, file.get())) text.append(some, count);
+    if (std::ferror(file.get()) != 0) return system_error(errno, "{}", path);
+    return text;
+}
+
 class Bundle {
 public:
     Bundle(const Client& client, std::string directory) : client_(client), directory_(std::move(directory)) {}
@@ -22,9 +48,7 @@ public:
     std::string path(const std::string& name) const { return directory_ + "/" + name; }
 
     void write(const std::string& name, const std::string& text) {
-        std::ofstream file(path(name), std::ios::binary);
-        file << text;
-        if (!file.flush()) miss(name, "it cannot be written");
+        if (Status status = write_file(path(name), text); !status) fail(status.error());
     }
     void miss(const std::string& name, const std::string& why) {
         missing_ += fmt::format("{}: {}\n", name, why);
@@ -35,9 +59,11 @@ public:
         answer ? write(name, answer->dump(2) + "\n") : miss(name, answer.error().message);
     }
     void copy(const std::string& name, const std::string& from) {
-        std::error_code error;
-        std::filesystem::copy_file(from, path(name), error);
-        if (error) miss(name, fmt::format("{}: {}", from, error.message()));
+        // What the daemon calls so lies in its directory, not in ours.
+        if (!std::filesystem::path(from).is_absolute())
+            return miss(name, fmt::format("{}: expected an absolute path", from));
+        const Result<std::string> text = read_file(from);
+        text ? write(name, *text) : miss(name, text.error().message);
     }
     void capture_packets(const DiagWords& words, const std::string& name, bool dns) {
         CaptureWords wanted;
@@ -46,14 +72,22 @@ public:
         wanted.seconds = words.seconds;
         wanted.megabytes = words.megabytes;
         wanted.dns = dns;
-        if (Status status = capture(client_, wanted); !status) miss(name, status.error().message);
+        const Status status = capture(client_, wanted);
+        if (status) return;
+        // The daemon's refusals have no errno: what has one is the file's.
+        status.error().code > 0 ? fail(status.error()) : miss(name, status.error().message);
+    }
+    void fail(const Error& error) {
+        if (status_) status_ = error;
     }
     const std::string& missing() const { return missing_; }
+    const Status& status() const { return status_; }  // of the first file that could not be written
 
 private:
     const Client& client_;
     std::string directory_;
     std::string missing_;
+    Status status_;
 };
 
 void capture_all(const Client& client, Bundle& bundle, const DiagWords& words) {
@@ -62,6 +96,7 @@ void capture_all(const Client& client, Bundle& bundle, const DiagWords& words) {
     bundle.capture_packets(words, "packets.pcapng", false);
     dns.join();
     if (!answers.missing().empty()) bundle.miss("dns-answers.pcapng", answers.missing());
+    if (!answers.status()) bundle.fail(answers.status().error());
 }
 
 }  // namespace
@@ -84,7 +119,7 @@ Status diag(const Client& client, const DiagWords& words) {
     bundle.ask("flows.json", "/v1/flows?limit=10000");
     bundle.ask("trace.json", "/v1/trace");
     if (!bundle.missing().empty()) bundle.write("missing.txt", bundle.missing());
-    return {};
+    return bundle.status();
 }
 
 }  // namespace sluice::ctl

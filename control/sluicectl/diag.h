@@ -16,6 +16,7 @@ struct DiagWords {
 
 // Puts into a new directory what somebody needs who was not there: what the daemon and this machine say, and
 // a capture of packets with their verdicts, DNS answers apart. What cannot be had is named in `missing.txt`.
+// Fails with the first file that cannot be written; the others are tried.
 Status diag(const Client& client, const DiagWords& words);
 
 }  // namespace sluice::ctl
