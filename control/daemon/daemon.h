@@ -88,6 +88,7 @@ private:
     Status open_tiers();
     Status start_timers();
     void start_captures();
+    Status check_capture(const std::string& interface, const std::string& tier) const;
     Status serve();
     void stop();
     void drain();
