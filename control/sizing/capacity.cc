@@ -11,15 +11,20 @@ namespace sluice::control {
 namespace {
 
 constexpr double most_nodes = 1e6;
+constexpr u32 most_spare = 10'000;
 
 Status check(const CapacityQuestion& q) {
-    if (!(q.peak_bits > 0)) return make_error("the peak: expected more than 0 bit/s");
+    if (!(q.peak_bits > 0 && std::isfinite(q.peak_bits)))
+        return make_error("the peak: expected more than 0 bit/s, and finite");
     if (!(q.packet_bytes >= 64 && q.packet_bytes <= 65535))
         return make_error("bytes per packet {}: expected 64 to 65535", q.packet_bytes);
-    if (!(q.node_packets > 0)) return make_error("packets per second of a core: expected more than 0");
+    if (!(q.node_packets > 0 && std::isfinite(q.node_packets)))
+        return make_error("packets per second of a core: expected more than 0, and finite");
     if (q.cores == 0) return make_error("cores: expected 1 or more");
-    if (!(q.scaling > 0 && q.scaling <= 1)) return make_error("scaling {}: expected up to 1", q.scaling);
-    if (!(q.load > 0 && q.load <= 1)) return make_error("load {}: expected up to 1", q.load);
+    if (!(q.scaling > 0 && q.scaling <= 1))
+        return make_error("scaling {}: expected more than 0, at most 1", q.scaling);
+    if (!(q.load > 0 && q.load <= 1)) return make_error("load {}: expected more than 0, at most 1", q.load);
+    if (q.spare > most_spare) return make_error("spare {}: expected {} at most", q.spare, most_spare);
     if (q.node_bits && !(*q.node_bits > 0)) return make_error("a node's links: expected more than 0 bit/s");
     return {};
 }
@@ -35,13 +40,13 @@ Result<CapacityAnswer> capacity_of(const CapacityQuestion& q) {
     answer.links_bound = by_links < by_cores;
     answer.node_packets = std::min(by_cores, by_links) * q.load;
     const double needed = std::ceil(answer.peak_packets / answer.node_packets);
-    if (needed > most_nodes)
+    if (!(needed <= most_nodes))
         return make_error("{} nodes: expected figures of one node that fit the peak", needed);
-    answer.needed = static_cast<u32>(needed);
+    answer.needed = static_cast<u64>(needed);
     answer.nodes = answer.needed + q.spare;
     const double whole = answer.node_packets / q.load;
-    answer.load_when_well = answer.peak_packets / (whole * answer.nodes);
-    answer.load_when_failed = answer.peak_packets / (whole * answer.needed);
+    answer.load_when_well = answer.peak_packets / (whole * static_cast<double>(answer.nodes));
+    answer.load_when_failed = answer.peak_packets / (whole * static_cast<double>(answer.needed));
     return answer;
 }
 
@@ -54,7 +59,8 @@ Result<double> quantity_of(const std::string& text) {
     const auto [end, code] = std::from_chars(text.data(), text.data() + digits, value);
     if (code != std::errc{} || end != text.data() + digits || !(value >= 0) || !std::isfinite(value))
         return wrong;
-    return unit == std::string_view::npos ? value : value * std::pow(1000.0, static_cast<double>(unit + 1));
+    if (unit != std::string_view::npos) value *= std::pow(1000.0, static_cast<double>(unit + 1));
+    return std::isfinite(value) ? Result<double>(value) : wrong;
 }
 
 }  // namespace sluice::control

@@ -26,8 +26,8 @@ struct CapacityAnswer {
     double peak_packets = 0;  // per second
     double node_packets = 0;  // that one node is to carry
     bool links_bound = false;
-    u32 needed = 0;  // nodes, all of them well
-    u32 nodes = 0;   // with the spare ones
+    u64 needed = 0;  // nodes, all of them well
+    u64 nodes = 0;   // with the spare ones
     double load_when_well = 0;
     double load_when_failed = 0;  // of the nodes that are left when the spare ones are lost
 };

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "control/sizing/capacity.h"
 
@@ -22,20 +24,46 @@ struct Measured {
     std::string source;
 };
 
-// The median of one series of perf/run.sh's results.json.
-Result<Measured> from_results(const std::string& path, const std::string& name) {
+Result<json> read_results(const std::string& path) {
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error)) return make_error("{}: is a directory", path);
     std::ifstream in(path);
     if (!in) return system_error(errno, "open {}", path);
-    const json document = json::parse(in, nullptr, false);
+    json document = json::parse(in, nullptr, false);
     if (!document.is_object() || !document.contains("scenarios"))
         return make_error("{}: expected the results.json of perf/run.sh", path);
-    for (const auto& [scenario, found] : document["scenarios"].items())
+    return document;
+}
+
+// Of the machine that was measured.
+std::string machine_text(const json& document, const char* name) {
+    const auto machine = document.find("machine");
+    if (machine == document.end() || !machine->is_object()) return "?";
+    const auto text = machine->find(name);
+    return text != machine->end() && text->is_string() ? text->get<std::string>() : "?";
+}
+
+// Throws json::exception where the file has another shape.
+std::optional<double> median_of(const json& scenarios, const std::string& name) {
+    for (const auto& [scenario, found] : scenarios.items())
         for (const json& one : found.value("series", json::array()))
-            if (one.value("name", "") == name)
-                return Measured{one.value("median", 0.0),
-                                fmt::format("{} ({}, {})", name, document["machine"].value("processor", "?"),
-                                            document["machine"].value("date", "?"))};
-    return make_error("{}: no series is called \"{}\"", path, name);
+            if (one.value("name", "") == name) return one.at("median").get<double>();
+    return std::nullopt;
+}
+
+// The median of one series of perf/run.sh's results.json.
+Result<Measured> from_results(const std::string& path, const std::string& name) {
+    const Result<json> document = read_results(path);
+    if (!document) return document.error();
+    std::optional<double> median;
+    try {
+        median = median_of(document->at("scenarios"), name);
+    } catch (const json::exception&) {
+        return make_error("{}: scenarios: expected objects with series, each with a name and a median", path);
+    }
+    if (!median) return make_error("{}: no series is called \"{}\"", path, name);
+    return Measured{*median, fmt::format("{} ({}, {})", name, machine_text(*document, "processor"),
+                                         machine_text(*document, "date"))};
 }
 
 Result<Measured> measured(const CapacityWords& words) {
@@ -96,23 +124,48 @@ int complain(const Error& error) {
     return 1;
 }
 
+// An option's value that `is_good` does not hold for is refused with what was `expected`.
+CLI::Validator expecting(const char* expected, bool (*is_good)(double)) {
+    return CLI::Validator(
+        [expected, is_good](const std::string& text) -> std::string {
+            const Result<double> value = control::quantity_of(text);
+            return value && is_good(*value) ? "" : fmt::format("value {}: expected {}", text, expected);
+        },
+        "");
+}
+
+void add_core(CLI::App& one, CapacityWords& words, const CLI::Validator& rate) {
+    CLI::Option* packets = one.add_option("--core-packets", words.packets,
+                                          "packets per second that one core was measured to forward: 3.5M")
+                               ->check(rate);
+    CLI::Option* results =
+        one.add_option("--results", words.results, "results.json of perf/run.sh to take that from")
+            ->excludes(packets);
+    one.add_option("--series", words.benchmark, "which series of it (default: nat in XDP, 65,536 clients)")
+        ->needs(results);
+}
+
 }  // namespace
 
 CLI::App* add_capacity(CLI::App& app, CapacityWords& words) {
+    const auto rate =
+        expecting("a number over 0, with k, M, G or T for thousands", [](double value) { return value > 0; });
+    const auto share =
+        expecting("more than 0, at most 1", [](double value) { return value > 0 && value <= 1; });
     CLI::App* one = app.add_subcommand(
         "capacity", "how many nodes a peak takes, from measured figures; no daemon is asked");
-    one->add_option("--peak", words.peak, "bits per second at the peak: 100G")->required();
-    one->add_option("--core-packets", words.packets,
-                    "packets per second that one core was measured to forward: 3.5M");
-    one->add_option("--results", words.results, "results.json of perf/run.sh to take that from");
-    one->add_option("--series", words.benchmark, "which series of it (default: nat in XDP, 65,536 clients)");
+    one->add_option("--peak", words.peak, "bits per second at the peak: 100G")->required()->check(rate);
+    add_core(*one, words, rate);
     one->add_option("--bytes", words.bytes, "mean packet on the wire (default 800)");
     one->add_option("--cores", words.cores, "cores of a node that forward (default 1)");
     one->add_option("--scaling", words.scaling,
-                    "what a further core adds, as a share of the first (default 0.95)");
-    one->add_option("--links", words.links, "bits per second of a node's links: 25G");
-    one->add_option("--load", words.load, "share of what it can that a node is to carry (default 0.8)");
-    one->add_option("--spare", words.spare, "nodes that may fail at the peak (default 1)");
+                    "what a further core adds, as a share of the first (default 0.95)")
+        ->check(share);
+    one->add_option("--links", words.links, "bits per second of a node's links: 25G")->check(rate);
+    one->add_option("--load", words.load, "share of what it can that a node is to carry (default 0.8)")
+        ->check(share);
+    one->add_option("--spare", words.spare, "nodes that may fail at the peak (default 1)")
+        ->check(expecting("0 to 10000", [](double value) { return value <= 10'000; }));
     return one;
 }
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace sluice::control {
 namespace {
 
@@ -60,6 +62,9 @@ TEST(Capacity, RefusesWhatCannotBe) {
     const std::pair<const char*, void (*)(CapacityQuestion&)> wrong[] = {
         {"no peak", [](CapacityQuestion& q) { q.peak_bits = 0; }},
         {"no rate", [](CapacityQuestion& q) { q.node_packets = 0; }},
+        {"a peak without end", [](CapacityQuestion& q) { q.peak_bits = HUGE_VAL; }},
+        {"more spare nodes than anybody has", [](CapacityQuestion& q) { q.spare = 10'001; }},
+        {"no load", [](CapacityQuestion& q) { q.load = 0; }},
         {"a load over all", [](CapacityQuestion& q) { q.load = 1.1; }},
         {"tiny packets", [](CapacityQuestion& q) { q.packet_bytes = 20; }},
         {"more nodes than there are", [](CapacityQuestion& q) { q.node_packets = 1; }},
@@ -75,7 +80,7 @@ TEST(Quantity, TakesThousandsByTheirLetter) {
     EXPECT_DOUBLE_EQ(*quantity_of("100G"), 100e9);
     EXPECT_DOUBLE_EQ(*quantity_of("2.5M"), 2.5e6);
     EXPECT_DOUBLE_EQ(*quantity_of("800"), 800);
-    for (const char* text : {"", "G", "10Q", "-3M", "1 G", "1GG", "nan", "inf"})
+    for (const char* text : {"", "G", "10Q", "-3M", "1 G", "1GG", "nan", "inf", "1e308T"})
         EXPECT_FALSE(quantity_of(text)) << text;
 }
 
