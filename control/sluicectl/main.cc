@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -144,7 +145,11 @@ int follow_trace(const Options& options) {
 }
 
 int capture_packets(const Options& options) {
-    const Status status = capture(Client(options.socket), options.capture);
+    const CaptureWords& words = options.capture;
+    if (words.file == "-" && (words.megabytes != 0 || words.files != 1))
+        return complain(make_error("--size and --files: expected --write FILE, not standard output"), usage);
+    const Status status = capture(Client(options.socket), words);
+    if (!status && status.error().code == EPIPE) return failed;  // whoever read has what they wanted
     return status ? done : complain(status.error());
 }
 
@@ -330,6 +335,18 @@ void add_trace(CLI::App& app, const Add& add, Options& options) {
     trace_command->add_flag("--follow", options.follow, "go on with what is sampled from now on");
 }
 
+// Says no more than is of use: a bound of doubles would be printed with 309 digits.
+CLI::Validator seconds_from(double least, const char* expected) {
+    constexpr double longest = 1e9;
+    return CLI::Validator(
+        [least, expected](const std::string& text) -> std::string {
+            double value = 0;
+            const bool good = CLI::detail::lexical_cast(text, value) && value >= least && value <= longest;
+            return good ? "" : fmt::format("value {}: expected {}", text, expected);
+        },
+        "SECONDS");
+}
+
 template <typename Add>
 void add_capture(CLI::App& app, const Add& add, Options& options) {
     CLI::App* command =
@@ -349,11 +366,15 @@ void add_capture(CLI::App& app, const Add& add, Options& options) {
         ->check(CLI::Range(14, 2048))
         ->capture_default_str();
     command->add_option("--count", words.count, "packets, then end");
-    command->add_option("--seconds", words.seconds, "then end")->check(CLI::PositiveNumber);
-    command->add_option("--size", words.megabytes, "MiB of a file, then end, or go on with the next one");
+    command->add_option("--seconds", words.seconds, "then end")
+        ->check(seconds_from(1e-3, "0.001 to 1e9 seconds"));
+    CLI::Option* size =
+        command->add_option("--size", words.megabytes, "MiB of a file, then end, or go on with the next one")
+            ->needs(command->get_option("--write"));
     command
         ->add_option("--files", words.files,
                      "go on with FILE.1 and so on; the oldest of so many is overwritten")
+        ->needs(size)
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();
     command->add_flag("--dns", words.dns, "DNS answers alone");
@@ -366,7 +387,7 @@ void add_diag(CLI::App& app, const Add& add, Options& options) {
             [&options] { return diagnose(options); });
     command->add_option("DIRECTORY", options.diag.directory)->required();
     command->add_option("--seconds", options.diag.seconds, "of capture; 0: none")
-        ->check(CLI::NonNegativeNumber)
+        ->check(seconds_from(0, "0 to 1e9 seconds"))
         ->capture_default_str();
     command->add_option("--size", options.diag.megabytes, "MiB of capture, at most")->capture_default_str();
 }
