@@ -96,6 +96,11 @@ class Captured:
 for_each_tier(globals(), Captured)
 
 
+def run_to_end(process):
+    process.wait(20)
+    return process
+
+
 class Ends(LabCase):
     def start_node(self):
         lab = self.make_lab(backends=1)
@@ -124,6 +129,30 @@ class Ends(LabCase):
         done = daemon.ctl("capture", "prot tcp", check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn('filter "prot tcp"', done.stderr)
+        for words, why in ((("inbound",), "--direction"), (("--interface", "nosuch"), "interface nosuch: expected one of the"),
+                           (("--tier", "dpdk"), "tier dpdk: no interface")):
+            with self.subTest(words=words):
+                done = daemon.ctl("capture", "--seconds", "1", *words, check=False)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(why, done.stderr)
+        self.assertEqual(self.running(daemon), 0)
+
+    def test_lines_to_a_full_device_end_it(self):
+        lab, daemon = self.start_node()
+        programs.nginx(lab.backends[0])
+        command = f"{PROGRAMS['sluicectl']} --socket {daemon.socket} capture --seconds 10 >/dev/full"
+        process = lab.node.spawn("sh", "-c", command)
+        wait_until(lambda: self.running(daemon) == 1, "the capture runs")
+        programs.curl(lab.client, VIP4)
+        self.assertEqual(process.wait(20), 1, text_of(process))
+        self.assertIn("No space left on device", text_of(process))
+        self.assertEqual(self.running(daemon), 0)
+
+    def test_a_reader_that_has_enough_ends_it_in_silence(self):
+        lab, daemon = self.start_node()
+        command = f"{PROGRAMS['sluicectl']} --socket {daemon.socket} capture --write - --seconds 10 | head -c 10 >/dev/null; echo ${{PIPESTATUS[0]}}"
+        self.assertEqual(text_of(run_to_end(lab.node.spawn("bash", "-c", command))).strip(), "1")
+        self.assertEqual(self.running(daemon), 0)
 
     def test_a_bundle_has_what_the_daemon_says_and_packets(self):
         lab, daemon = self.start_node()
@@ -134,7 +163,20 @@ class Ends(LabCase):
         self.assertLessEqual({"status.json", "status-before.json", "services.json", "policy.json", "flows.json", "trace.json",
                               "probe.json", "config.yaml"}, names)
         self.assertNotIn("missing.txt", names)
+        self.assertTrue(daemon.ctl_json("status")["config"]["file"].startswith("/"))
         self.assertEqual(daemon.ctl("diag", path, check=False).returncode, 1)
+
+    def test_a_bundle_on_a_full_disk_fails_by_its_first_file(self):
+        lab, daemon = self.start_node()
+        disk = lab.home / "disk"
+        disk.mkdir()
+        run("mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", disk)
+        try:
+            done = daemon.ctl("diag", "--seconds", "0", disk / "bundle", check=False)
+        finally:
+            run("umount", disk)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"bundle/[a-z-]+\.json: No space left on device")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 """The commands that look: top, flows page by page, trace as it comes, and what the program says of itself."""
 
 import json
+import pathlib
+import tempfile
 import time
 
 from case import LabCase, main
@@ -64,6 +66,30 @@ class Commands(LabCase):
         self.assertEqual(run(ctl, "no-such-command", check=False).returncode, 2)
         self.assertEqual(run(ctl, "explain", check=False).returncode, 2)
         self.assertEqual(run(ctl, "completion", "fish", check=False).returncode, 2)
+
+    def test_options_that_make_no_sense_are_refused_in_a_few_words(self):
+        given = ("--peak", "100G", "--core-packets", "3M")
+        for words in (("capture", "--seconds", "nan"), ("capture", "--seconds", "inf"), ("capture", "--seconds", "0"),
+                      ("diag", "/no/such", "--seconds=-1"), ("capture", "--write", "x", "--files", "2"), ("capture", "--size", "1"),
+                      ("capture", "--write", "-", "--size", "1"), ("capacity", *given, "--spare", "10001"),
+                      ("capacity", *given, "--load", "0"), ("capacity", *given, "--scaling", "nan"),
+                      ("capacity", "--peak", "0", "--core-packets", "3M"), ("capacity", *given, "--series", "one"),
+                      ("capacity", *given, "--results", "x")):
+            with self.subTest(words=words):
+                done = run(PROGRAMS["sluicectl"], "--socket", "/no/such.sock", *words, check=False)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertLess(max(map(len, done.stderr.splitlines())), 120)
+
+    def test_results_of_another_shape_are_refused_by_name(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "results.json"
+            for text in ('{"scenarios": []}', '{"scenarios": {"a": 7}}', '{"scenarios": {"a": {"series": [{"name": 7}]}}}'):
+                path.write_text(text)
+                done = run(PROGRAMS["sluicectl"], "capacity", "--peak", "1G", "--results", path, check=False)
+                self.assertEqual(done.returncode, 1)
+                self.assertRegex(done.stderr, f"{path}: (scenarios: expected|no series)")
+            done = run(PROGRAMS["sluicectl"], "capacity", "--peak", "1G", "--results", folder, check=False)
+            self.assertIn(f"{folder}: is a directory", done.stderr)
 
     def test_a_shell_completes_commands_and_options(self):
         script = run(PROGRAMS["sluicectl"], "completion", "bash").stdout
