@@ -40,6 +40,16 @@ Result<Json> frames_of(const std::string& path, unsigned most) {
 
 std::string text_or_dash(const Json& value) { return value.is_null() ? "-" : value.get<std::string>(); }
 
+std::string question_text(const Json& question) {
+    std::string asks;
+    for (const Json& condition : question.at("asks"))
+        asks += (asks.empty() ? "" : ", ") + condition.get<std::string>();
+    return wrapped(fmt::format("asked: {}; allowed: {}; denied: {}; no room for the question: {}", asks,
+                               text_or_dash(question.at("allowed")), text_or_dash(question.at("denied")),
+                               text_or_dash(question.at("unasked"))),
+                   2);
+}
+
 std::string packet_text(const Json& packet) {
     std::string out;
     for (const Json& step : packet.at("steps")) {
@@ -47,6 +57,7 @@ std::string packet_text(const Json& packet) {
         const std::string says = wrapped(step.at("says").get<std::string>(), 12);
         out += "  " + stage + std::string(stage.size() < 10 ? 10 - stage.size() : 0, ' ') + says.substr(12);
     }
+    if (!packet.at("question").is_null()) out += question_text(packet.at("question"));
     std::string end = packet.at("verdict").get<std::string>();
     if (!packet.at("reason").is_null()) end += ", " + text_or_dash(packet.at("reason"));
     if (!packet.at("egress").is_null()) end += " by " + text_or_dash(packet.at("egress"));
