@@ -10,6 +10,7 @@
 #include "control/daemon/daemon.h"
 #include "control/daemon/words.h"
 #include "dataplane/base/log.h"
+#include "dataplane/proxy/proxy.h"
 
 namespace sluice::control {
 

@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "control/api/json.h"
 #include "control/http/listen.h"
+#include "dataplane/proxy/proxy.h"
 
 namespace sluice::control {
 
@@ -95,20 +97,7 @@ Json bpf_maps_json() {
     return {{"descriptors", maps}, {"bytes", bytes}};
 }
 
-void get_connections(const proxy::Proxy* running, http::Response& response) {
-    const Result<proxy::Proxy::Table> table = running != nullptr ? running->table() : proxy::Proxy::Table{};
-    if (!table) response.status = 503;
-    response.type = json_type;
-    response.body = (table ? connections_json(*table) : Json{{"error", table.error().message}}).dump() + "\n";
-}
-
-void get_memory(const proxy::Proxy* running, http::Response& response) {
-    response.type = json_type;
-    response.body = memory_json(running).dump() + "\n";
-}
-
-}  // namespace
-
+// Live connections first, then closed ones, oldest first.
 Json connections_json(const proxy::Proxy::Table& table) {
     Json list = Json::array();
     for (const proxy::Record& record : table.live) list.push_back(record_json(record));
@@ -116,6 +105,7 @@ Json connections_json(const proxy::Proxy::Table& table) {
     return {{"live", table.live.size()}, {"closed", table.closed.size()}, {"connections", list}};
 }
 
+// What this process occupies, by the kernel's and the allocator's books.
 Json memory_json(const proxy::Proxy* proxy) {
     const struct mallinfo2 heap = mallinfo2();
     Json out = {{"process", process_json()},
@@ -133,6 +123,20 @@ Json memory_json(const proxy::Proxy* proxy) {
     }
     return out;
 }
+
+void get_connections(const proxy::Proxy* running, http::Response& response) {
+    const Result<proxy::Proxy::Table> table = running != nullptr ? running->table() : proxy::Proxy::Table{};
+    if (!table) response.status = 503;
+    response.type = json_type;
+    response.body = (table ? connections_json(*table) : Json{{"error", table.error().message}}).dump() + "\n";
+}
+
+void get_memory(const proxy::Proxy* running, http::Response& response) {
+    response.type = json_type;
+    response.body = memory_json(running).dump() + "\n";
+}
+
+}  // namespace
 
 Result<std::unique_ptr<http::Server>> serve_diagnostics(const config::Endpoint& listen, ProxyOf proxy) {
     using http::Request;

@@ -18,7 +18,7 @@
 
 #include "dataplane/base/fd.h"
 #include "dataplane/base/result.h"
-#include "dataplane/proxy/listening.h"
+#include "dataplane/proxy/listeners.h"
 
 namespace sluice::control {
 

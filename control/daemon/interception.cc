@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "dataplane/base/log.h"
+#include "dataplane/proxy/settings.h"
 
 namespace sluice::control {
 

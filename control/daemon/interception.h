@@ -9,7 +9,10 @@
 #include "control/compile/compiler.h"
 #include "dataplane/io/interception/nft_table.h"
 #include "dataplane/io/netlink/mark_routes.h"
-#include "dataplane/proxy/settings.h"
+
+namespace sluice::proxy {
+struct Snapshot;
+}
 
 namespace sluice::control {
 

@@ -7,6 +7,7 @@
 
 #include "control/compile/prefix.h"
 #include "dataplane/base/log.h"
+#include "dataplane/proxy/proxy.h"
 
 namespace sluice::control {
 
@@ -188,6 +189,8 @@ void ProxyTier::drain() {
     interception_.drain();
     if (proxy_) proxy_->stop_listening();
 }
+
+u64 ProxyTier::connections() const { return proxy_ ? proxy_->connections() : 0; }
 
 std::vector<proxy::HeldPoint> ProxyTier::listeners() const {
     return proxy_ ? proxy_->listening().held() : std::vector<proxy::HeldPoint>{};

@@ -12,7 +12,12 @@
 #include "control/config/flags.h"
 #include "control/daemon/interception.h"
 #include "dataplane/io/netlink/local_routes.h"
-#include "dataplane/proxy/proxy.h"
+#include "dataplane/proxy/listeners.h"
+
+namespace sluice::proxy {
+class Proxy;
+struct Snapshot;
+}  // namespace sluice::proxy
 
 namespace sluice::control {
 
@@ -31,7 +36,8 @@ public:
 
     // New connections are refused from now on; done() once no open one is left.
     void drain();
-    bool done() const { return !proxy_ || proxy_->connections() == 0; }
+    bool done() const { return connections() == 0; }
+    u64 connections() const;  // that are open
     bool running() const { return proxy_ != nullptr; }
 
     // A planned upgrade. The new daemon starts with the listening sockets of the old one, which afterwards
