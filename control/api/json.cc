@@ -8,10 +8,13 @@ namespace sluice::api {
 namespace {
 
 Json proxy_json(const ProxyServiceReport& proxy) {
-    Json ended = Json::object();
-    for (const auto& [name, count] : proxy.ended) {
-        if (count != 0) ended[name] = count;
-    }
+    const auto by_reason = [](const std::vector<std::pair<std::string, u64>>& counts) {
+        Json out = Json::object();
+        for (const auto& [name, count] : counts) {
+            if (count != 0) out[name] = count;
+        }
+        return out;
+    };
     Json backends = Json::array();
     for (const ProxyBackendReport& backend : proxy.backends) {
         backends.push_back({{"name", backend.name},
@@ -22,13 +25,14 @@ Json proxy_json(const ProxyServiceReport& proxy) {
     }
     return {{"opened", proxy.opened},
             {"open", proxy.open},
-            {"ended", ended},
+            {"ended", by_reason(proxy.ended)},
             {"retries", proxy.retries},
             {"bytes_to_backend", proxy.bytes_to_backend},
             {"bytes_to_client", proxy.bytes_to_client},
             {"datagrams_to_backend", proxy.datagrams_to_backend},
             {"datagrams_to_client", proxy.datagrams_to_client},
             {"datagrams_lost", proxy.datagrams_lost},
+            {"without_session", by_reason(proxy.without_session)},
             {"backends", backends}};
 }
 

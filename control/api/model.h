@@ -183,6 +183,7 @@ struct ProxyServiceReport {
     u64 datagrams_to_backend = 0;
     u64 datagrams_to_client = 0;
     u64 datagrams_lost = 0;
+    std::vector<std::pair<std::string, u64>> without_session;  // of these, by why there is none
     HistogramReport connect;
     HistogramReport first_byte;
     std::vector<ProxyBackendReport> backends;

@@ -2,6 +2,7 @@
 #include "control/daemon/proxy_tier.h"
 
 #include <algorithm>
+#include <array>
 #include <tuple>
 #include <utility>
 
@@ -82,6 +83,16 @@ void add(api::HistogramReport& to, const proxy::Histogram& from) {
     to.sum_ns += from.sum_ns();
 }
 
+// By name, as /v1/services and the metrics have them.
+template <size_t count>
+void add(std::vector<std::pair<std::string, u64>>& to, const std::array<proxy::Counter, count>& from) {
+    to.resize(count);
+    for (size_t i = 0; i < count; ++i) {
+        to[i].first = proxy::ending_name(static_cast<proxy::Ending>(i));
+        to[i].second += from[i].get();
+    }
+}
+
 void add_service(const char* name, const proxy::ServiceCounters& from, api::ProxyReport& report) {
     if (*name == '\0') return;
     api::ProxyServiceReport& to = slot(report.services, name);
@@ -93,11 +104,8 @@ void add_service(const char* name, const proxy::ServiceCounters& from, api::Prox
     to.datagrams_to_backend += from.datagrams_to_backend.get();
     to.datagrams_to_client += from.datagrams_to_client.get();
     to.datagrams_lost += from.datagrams_lost.get();
-    to.ended.resize(from.ended.size());
-    for (size_t i = 0; i < from.ended.size(); ++i) {
-        to.ended[i].first = proxy::ending_name(static_cast<proxy::Ending>(i));
-        to.ended[i].second += from.ended[i].get();
-    }
+    add(to.without_session, from.without_session);
+    add(to.ended, from.ended);
     add(to.connect, from.connect);
     add(to.first_byte, from.first_byte);
 }

@@ -64,6 +64,8 @@ void services(const api::ProxyReport& proxy, Families& out) {
     auto datagrams = FamilyBuilder::counter("sluice_proxy_datagrams_total", "Datagrams moved.");
     auto lost = FamilyBuilder::counter("sluice_proxy_datagrams_lost_total",
                                        "Datagrams without a session, or that a socket did not take.");
+    auto without = FamilyBuilder::counter("sluice_proxy_datagrams_without_session_total",
+                                          "Of the lost ones, those without a session, by why there is none.");
     auto tries =
         FamilyBuilder::counter("sluice_proxy_backend_connections_total", "Connections begun to a backend.");
     auto failures = FamilyBuilder::counter("sluice_proxy_backend_failures_total", "Of these, that failed.");
@@ -80,6 +82,8 @@ void services(const api::ProxyReport& proxy, Families& out) {
         open.add(one, s.open);
         retries.add(one, s.retries);
         lost.add(one, s.datagrams_lost);
+        for (const auto& [reason, count] : s.without_session)
+            if (count != 0) without.add(with("reason", reason), count);
         for (size_t i = 1; i < s.ended.size(); ++i)
             closed.add(with("reason", s.ended[i].first), s.ended[i].second);
         bytes.add(with("direction", "to_backend"), s.bytes_to_backend);
@@ -97,7 +101,7 @@ void services(const api::ProxyReport& proxy, Families& out) {
         }
     }
     for (FamilyBuilder* family :
-         {&opened, &closed, &open, &retries, &bytes, &datagrams, &lost, &tries, &failures, &backend_bytes})
+         {&opened, &closed, &open, &retries, &bytes, &datagrams, &lost, &without, &tries, &failures, &backend_bytes})
         out.push_back(family->take());
 }
 

@@ -4,7 +4,6 @@
 // but post() and what says otherwise is for that thread.
 #pragma once
 
-#include <cerrno>
 #include <functional>
 #include <list>
 #include <map>
@@ -21,11 +20,6 @@
 #include "dataplane/proxy/udp.h"
 
 namespace sluice::proxy {
-
-// Whether an error says that the process or the machine has no more sockets to give.
-inline bool out_of_descriptors(int error) {
-    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
 
 // What loops have in common.
 struct Shared {

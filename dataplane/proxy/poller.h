@@ -6,11 +6,18 @@
 
 #include <sys/epoll.h>
 
+#include <cerrno>
+
 #include "dataplane/base/fd.h"
 #include "dataplane/base/result.h"
 #include "dataplane/packet/target.h"
 
 namespace sluice::proxy {
+
+// Whether an error says that the process or the machine has no more sockets to give.
+inline bool out_of_descriptors(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
 
 enum class Watched : u8 { client, backend, listener, wake, udp_listener, udp_session, udp_shared };
 

@@ -5,9 +5,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "dataplane/base/clock.h"
+#include "dataplane/base/log.h"
 
 namespace sluice::proxy {
+
+namespace {
+
+constexpr u64 warning_period_ns = 10'000'000'000;
+
+// Why there is no socket towards a backend.
+Ending ending_of(int error) {
+    if (out_of_descriptors(error)) return Ending::no_descriptor;
+    return error == EAGAIN || error == EADDRNOTAVAIL || error == EADDRINUSE ? Ending::no_port
+                                                                            : Ending::connect_failed;
+}
+
+}  // namespace
 
 size_t UdpSessions::KeyHash::operator()(const Key& key) const {
     const u64 ports = static_cast<u64>(key.client.port) << 16 | key.vip.port;
@@ -27,13 +43,10 @@ UdpSession* UdpSessions::open(Listener& listener, const Key& key) {
     const Decision decision = admission_.admit({key.client, key.vip, IPPROTO_UDP});
     const ServiceSettings* service = admission_.service();
     if (service == nullptr) return nullptr;
-    ServiceCounters* counters = host_.service_counters(service->id);
+    if (decision != Decision::allowed) return refuse(*service, Ending::policy);
     Backend backend;
-    if (decision != Decision::allowed || !admission_.choose(nullptr, 0, backend) ||
-        service->claims(backend.endpoint) || !host_.take_session_slot()) {
-        counters->datagrams_lost.add(1);
-        return nullptr;
-    }
+    Ending why = choose_backend(*service, backend);
+    if (why != Ending::open) return refuse(*service, why);
     auto session = std::make_unique<UdpSession>();
     UdpSession& s = *session;
     s.listener = &listener;
@@ -41,17 +54,17 @@ UdpSession* UdpSessions::open(Listener& listener, const Key& key) {
     s.vip = key.vip;
     s.backend = backend.endpoint;
     s.backend_id = backend.id;
-    if (!open_sockets(s)) {
+    why = open_sockets(s);
+    if (why != Ending::open) {
         host_.give_session_slot();
-        counters->datagrams_lost.add(1);
-        return nullptr;
+        return refuse(*service, why);
     }
     s.service_id = service->id;
     s.service = service->label;
     s.idle_timeout_ms = service->idle_timeout_ms;
     s.rule = admission_.rule();
     s.dry_run = admission_.dry_run();
-    s.counters = counters;
+    s.counters = host_.service_counters(service->id);
     s.backend_counters = host_.backend_counters(service->label, backend);
     s.id = host_.next_id();
     s.start_ns = host_.now_ns();
@@ -62,28 +75,54 @@ UdpSession* UdpSessions::open(Listener& listener, const Key& key) {
     return sessions_.emplace(key, std::move(session)).first->second.get();
 }
 
+// Once per datagram; the log has a line now and then.
+UdpSession* UdpSessions::refuse(const ServiceSettings& service, Ending why) {
+    ServiceCounters& counters = *host_.service_counters(service.id);
+    counters.datagrams_lost.add(1);
+    counters.without_session[static_cast<size_t>(why)].add(1);
+    const bool told = warned_ns_ != 0 && host_.now_ns() - warned_ns_ < warning_period_ns;
+    if (why == Ending::no_descriptor && !told) {
+        warned_ns_ = host_.now_ns();
+        spdlog::warn("proxy: service {}: datagrams are lost: no descriptor is left for another session",
+                     service.name);
+    }
+    return nullptr;
+}
+
+// And takes the session's slot.
+Ending UdpSessions::choose_backend(const ServiceSettings& service, Backend& backend) {
+    if (!admission_.choose(nullptr, 0, backend)) return Ending::no_backend;
+    if (service.claims(backend.endpoint)) return Ending::loop;
+    return host_.take_session_slot() ? Ending::open : Ending::limited;
+}
+
 // Towards the backend, and back towards the client.
-bool UdpSessions::open_sockets(UdpSession& s) {
+Ending UdpSessions::open_sockets(UdpSession& s) {
     const bool group = s.listener->point.group();
     s.reply_fd = group ? reply_sockets_.take(s.vip) : s.listener->fd.get();
-    if (s.reply_fd < 0) return false;
-    bool ready = false;
-    if (host_.own_socket()) {
-        SocketAddress to{};
-        const socklen_t length = to_socket_address(s.backend, to);
-        const int on = 1;
-        s.fd = socket(to.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        ready = s.fd >= 0 && ::connect(s.fd, &to.any, length) == 0 &&
-                poller_.add(s.fd, EPOLLIN, &s, Watched::udp_session) == 0;
-        if (ready) setsockopt(s.fd, SOL_UDP, UDP_GRO, &on, sizeof on);
-    } else {
+    if (s.reply_fd < 0) return ending_of(errno);
+    Ending why = open_towards_backend(s);
+    if (why == Ending::open && host_.few_descriptors_left(s.fd)) why = Ending::no_descriptor;
+    if (why != Ending::open) close_sockets(s);
+    return why;
+}
+
+Ending UdpSessions::open_towards_backend(UdpSession& s) {
+    if (!host_.own_socket()) {
         s.shared = shared_.take(s.backend, s);
-        ready = s.shared != nullptr;
-        if (ready) s.fd = s.shared->fd.get();
+        if (s.shared == nullptr) return ending_of(errno);
+        s.fd = s.shared->fd.get();
+        return Ending::open;
     }
-    ready = ready && !host_.few_descriptors_left(s.fd);
-    if (!ready) close_sockets(s);
-    return ready;
+    SocketAddress to{};
+    const socklen_t length = to_socket_address(s.backend, to);
+    s.fd = socket(to.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (s.fd < 0 || ::connect(s.fd, &to.any, length) != 0) return ending_of(errno);
+    if (const int error = poller_.add(s.fd, EPOLLIN, &s, Watched::udp_session); error != 0)
+        return ending_of(error);
+    const int on = 1;
+    setsockopt(s.fd, SOL_UDP, UDP_GRO, &on, sizeof on);
+    return Ending::open;
 }
 
 void UdpSessions::close_sockets(UdpSession& s) {

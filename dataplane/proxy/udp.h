@@ -99,7 +99,10 @@ private:
 
     UdpSession* find(Listener& listener, const Key& key);
     UdpSession* open(Listener& listener, const Key& key);
-    bool open_sockets(UdpSession& session);
+    UdpSession* refuse(const ServiceSettings& service, Ending why);
+    Ending choose_backend(const ServiceSettings& service, Backend& backend);
+    Ending open_sockets(UdpSession& session);
+    Ending open_towards_backend(UdpSession& session);
     void close_sockets(UdpSession& session);
     void forward(UdpSession& session, const u8* data, u32 length, u16 segment);
     void end(UdpSession& session, Ending ending);
@@ -116,6 +119,7 @@ private:
     std::vector<std::unique_ptr<UdpSession>> dead_;
     ReplySockets reply_sockets_;
     SharedSockets shared_;
+    u64 warned_ns_ = 0;       // of descriptors
     std::vector<u8> memory_;  // the batch's buffers; none until there is UDP
     std::shared_ptr<Batch> batch_;
 };

@@ -10,8 +10,8 @@ import time
 
 from case import main
 from programs import curl, iperf3_server, nginx
-from proxying import MIB, SO_LINGER_NOW, ProxyCase, cpu_ticks, read_all
-from topology import CLIENT4, VIP4, VIP6, run, wait_until
+from proxying import MIB, SO_LINGER_NOW, ProxyCase, cpu_ticks, read_all, udp_server
+from topology import CLIENT4, VIP4, VIP6, run, text_of, wait_until
 
 
 class Proxy(ProxyCase):
@@ -289,6 +289,31 @@ class Proxy(ProxyCase):
                 connection.sendall(b"x")
                 return daemon.metrics().sum("sluice_proxy_connections") >= 1
         wait_until(works, "connections are taken again")
+
+    def test_descriptors_used_up_are_named_where_datagrams_are_lost(self):
+        lab = self.make_lab(backends=1)
+        udp_server(self, lab.backends[0], lambda data: [data])
+        daemon = self.start(lab, self.proxied(lab, "udp", protocol="udp", ports="9000"))
+        pid = daemon.process.pid
+
+        def ask():
+            with lab.client.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.settimeout(0.5)
+                client.sendto(b"x", (VIP4, 9000))
+                with contextlib.suppress(TimeoutError):
+                    return client.recv(10)
+            return None
+
+        def refused():
+            ask()
+            return daemon.metrics().sum("sluice_proxy_datagrams_without_session_total", service="udp", reason="no_descriptor")
+        wait_until(ask, "datagrams are answered")
+        run("prlimit", "--pid", pid, f"--nofile={len(os.listdir(f'/proc/{pid}/fd')) + 18}:")
+        wait_until(refused, "sessions are refused")
+        wait_until(lambda: refused() > 5, "each lost datagram is counted")
+        self.assertIn("no descriptor is left for another session", text_of(daemon.process))
+        run("prlimit", "--pid", pid, f"--nofile={len(os.listdir(f'/proc/{pid}/fd')) + 500}:")
+        wait_until(ask, "new sessions are answered again")
 
     def test_thousands_of_connections_leave_no_descriptor_behind(self):
         lab = self.make_lab()
