@@ -12,6 +12,11 @@ constexpr uint8_t icmp = 1;
 constexpr uint8_t tcp = 6;
 constexpr uint8_t icmpv6 = 58;
 
+constexpr std::string_view not_for_sources =
+    "no set of domain names: they are for destinations (to)";
+constexpr std::string_view not_for_exceptions =
+    "no set of domain names: write a rule before this one that has it under to";
+
 bool has_ports(uint8_t protocol) { return protocol == tcp || protocol == 17 || protocol == 132; }
 
 void check_protocol_keys(const Rule& rule, Checker& check) {
@@ -75,15 +80,16 @@ void check_action(const Rule& rule, Checker& check) {
 }
 
 // Whether an address is in a set of domain names is asked about destinations, and apart from prefixes.
-void check_learned(const Mark& where, const AddressMatch& match, std::string_view key, bool allowed,
-                   const Config& config, Checker& check) {
+// `refused`: what is expected instead where they may not stand; empty: they may.
+void check_learned(const Mark& where, const AddressMatch& match, std::string_view key,
+                   std::string_view refused, const Config& config, Checker& check) {
     const auto learned = [&](const std::string& name) {
         const auto set = config.policy.sets.find(name);
         return set != config.policy.sets.end() && !set->second.fqdn.empty();
     };
     const auto count = std::count_if(match.sets.begin(), match.sets.end(), learned);
     if (count == 0) return;
-    if (!allowed) return check.wrong(where, key, "no set of domain names: they are for destinations (to)");
+    if (!refused.empty()) return check.wrong(where, key, refused);
     if (!match.prefixes.empty() || count != static_cast<std::ptrdiff_t>(match.sets.size()))
         check.wrong(where, key, "sets of domain names alone, or none");
 }
@@ -99,9 +105,8 @@ bool is_domain_name(std::string_view name) {
            name.find("..") == std::string_view::npos && std::all_of(name.begin(), name.end(), plain);
 }
 
-// `learned`: whether sets of domain names may stand here.
-void check_sets(const Mark& where, const AddressMatch& match, std::string_view key, bool learned,
-                const Config& config, Checker& check) {
+void check_sets(const Mark& where, const AddressMatch& match, std::string_view key,
+                std::string_view no_domain_names, const Config& config, Checker& check) {
     for (const std::string& set : match.sets) {
         if (config.policy.sets.contains(set)) continue;
         std::vector<std::string> names;
@@ -109,7 +114,7 @@ void check_sets(const Mark& where, const AddressMatch& match, std::string_view k
         check.wrong_entry(where, key, "set:" + set,
                           fmt::format("the name of a set under policy.sets{}", suggestion(set, names)));
     }
-    check_learned(where, match, key, learned, config, check);
+    check_learned(where, match, key, no_domain_names, config, check);
 }
 
 }  // namespace
@@ -131,10 +136,10 @@ void validate_policy(const Config& config, Checker& check) {
         check_open_protocol(rule, check);
         check_action(rule, check);
         check_except(rule, check);
-        check_sets(rule.where, rule.from, "from", false, config, check);
-        check_sets(rule.where, rule.to, "to", true, config, check);
-        check_sets(rule.except.where, rule.except.from, "from", false, config, check);
-        check_sets(rule.except.where, rule.except.to, "to", false, config, check);
+        check_sets(rule.where, rule.from, "from", not_for_sources, config, check);
+        check_sets(rule.where, rule.to, "to", "", config, check);
+        check_sets(rule.except.where, rule.except.from, "from", not_for_sources, config, check);
+        check_sets(rule.except.where, rule.except.to, "to", not_for_exceptions, config, check);
     }
 }
 

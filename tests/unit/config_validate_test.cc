@@ -201,6 +201,8 @@ TEST(ConfigValidate, SetsOfDomainNamesAreForDestinationsAndStandAlone) {
     };
     EXPECT_EQ(policy("to: [\"set:d\"]"), "");
     EXPECT_NE(policy("from: [\"set:d\"]").find("for destinations"), std::string::npos);
+    EXPECT_NE(policy("except: { from: [\"set:d\"] }").find("for destinations"), std::string::npos);
+    EXPECT_NE(policy("except: { to: [\"set:d\"] }").find("a rule before this one"), std::string::npos);
     EXPECT_NE(policy("to: [\"set:d\", 10.0.0.0/8]").find("alone"), std::string::npos);
     EXPECT_NE(policy("to: [\"set:d\", \"set:p\"]").find("alone"), std::string::npos);
     for (const char* name : {"", "*.", "a..b", ".a", "a b", "*.*.a", "http://a"})
