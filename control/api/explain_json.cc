@@ -17,6 +17,14 @@ Json changes_json(const FlowChanges& changes) {
             {"examples", changes.examples}};
 }
 
+Json question_json(const std::optional<ExplainQuestion>& question) {
+    if (!question) return nullptr;
+    return {{"asks", question->asks},
+            {"allowed", question->allowed},
+            {"denied", question->denied},
+            {"unasked", question->unasked}};
+}
+
 Json packet_json(const ExplainReport& report) {
     Json steps = Json::array();
     for (const ExplainStep& step : report.steps)
@@ -32,6 +40,7 @@ Json packet_json(const ExplainReport& report) {
             {"service", given(report.service)},
             {"backend", given(report.backend)},
             {"egress", given(report.egress)},
+            {"question", question_json(report.question)},
             {"steps", steps}};
 }
 

@@ -326,12 +326,20 @@ struct ExplainStep {
     std::string stage, says;
 };
 
+// A question that a new flow's first packet would wait for. The steps after `policy` are those of a flow that
+// is allowed.
+struct ExplainQuestion {
+    std::vector<std::string> asks;         // conditions, in the order in which they are asked
+    std::string allowed, denied, unasked;  // what comes after each answer, and without room for the question
+};
+
 // Of one packet. Empty: none, or nobody was asked.
 struct ExplainReport {
     std::string verdict, reason, interface, tier, rule, service, backend, egress;
     std::string handed_over;  // by the XDP program to the engine: why
     bool known = false;       // its flow was there
     std::vector<ExplainStep> steps;
+    std::optional<ExplainQuestion> question;  // the verdict is "evaluate"
 };
 
 // What another configuration would do to live flows.

@@ -12,8 +12,7 @@ constexpr uint8_t icmp = 1;
 constexpr uint8_t tcp = 6;
 constexpr uint8_t icmpv6 = 58;
 
-constexpr std::string_view not_for_sources =
-    "no set of domain names: they are for destinations (to)";
+constexpr std::string_view not_for_sources = "no set of domain names: they are for destinations (to)";
 constexpr std::string_view not_for_exceptions =
     "no set of domain names: write a rule before this one that has it under to";
 

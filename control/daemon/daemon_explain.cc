@@ -106,6 +106,7 @@ Result<api::ExplainAnswer> Daemon::explain_now(const api::ExplainRequest& reques
         foreseen != nullptr ? foreseen->candidate.snapshot.lines.data() : tiers_->tables().image()->data();
     subject.naming = foreseen != nullptr ? &foreseen->naming : naming_.get();
     subject.kernel = &mirror_->view();
+    subject.policy = foreseen != nullptr ? &foreseen->candidate.config.policy : &config_.policy;
     subject.tiers = [this](u32 ifindex) { return tiers_of(ifindex); };
     subject.backend_ends = [this, foreseen](u16 id) {
         const compile::BackendKey* key = naming_->identities.backends.name(id);

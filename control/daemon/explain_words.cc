@@ -51,18 +51,26 @@ std::string claim_text(const struct pipeline& s, const Naming& naming) {
     return "no service";
 }
 
+const char* action_text(const image_rule& rule) {
+    if (rule.flags & RULE_METER) return "rate_limit";
+    switch (rule.action) {
+        case ACTION_ALLOW: return "allow";
+        case ACTION_DROP: return "drop";
+        case ACTION_REJECT: return "reject";
+        case ACTION_EVALUATE: return "evaluate";
+        default: return "none";
+    }
+}
+
 std::string policy_text(const struct pipeline& s, const Naming& naming) {
-    static constexpr const char* actions[] = {"", "allow", "drop", "reject"};
     const pipeline_context& c = *s.context;
     std::string trial;
     if (const image_rule* tried = rule_record(&s, c.dry_run); tried != nullptr)
         trial = fmt::format("; rule {} (number {}) would {}, but is in dry run", naming.rule(c.dry_run),
-                            c.dry_run, actions[tried->action & 3]);
+                            c.dry_run, action_text(*tried));
     const image_rule* rule = rule_record(&s, c.rule);
     if (rule == nullptr) return "default" + trial;
-    const bool meters = (rule->flags & RULE_METER) != 0;
-    return fmt::format("rule {} (number {}): {}{}", naming.rule(c.rule), c.rule,
-                       meters ? "rate_limit" : actions[rule->action & 3], trial);
+    return fmt::format("rule {} (number {}): {}{}", naming.rule(c.rule), c.rule, action_text(*rule), trial);
 }
 
 std::string meter_text(const struct pipeline& s, const Naming& naming) {
@@ -98,7 +106,25 @@ std::string track_text(const struct pipeline& s, const Naming&) {
     return s.ref.flow == nullptr ? "" : api::state_name(s.ref.flow->state);
 }
 
+std::string authorizer_text(const config::Authorizer& authorizer) {
+    const bool open = authorizer.on_failure == config::DefaultAction::allow;
+    return fmt::format("authorizer {} (no answer in {} ms: {})", authorizer.url, authorizer.timeout.count(),
+                       open ? "allow" : "drop");
+}
+
 }  // namespace
+
+std::vector<std::string> conditions_of(const config::When& when) {
+    std::vector<std::string> out;
+    if (when.schedule) out.push_back("schedule");
+    if (when.authorizer) out.push_back(authorizer_text(*when.authorizer));
+    if (when.max_connections_per_source)
+        out.push_back(
+            fmt::format("connections of the source (at most {})", *when.max_connections_per_source));
+    if (when.new_connections)
+        out.push_back(fmt::format("new connections of the rule (at most {}/s)", *when.new_connections));
+    return out;
+}
 
 std::string word_text(u32 word) {
     const u32 detail = detail_of(word);

@@ -107,6 +107,7 @@ void Explainer::borrow_meters() {
 
 void Explainer::note(const char* stage, u32 word) {
     std::string says = stage_text(pipeline_, stage, *subject_.naming);
+    if (asked_ && std::string_view(stage) == "policy") says += ", " + asked_text();
     if (word != 0) says += (says.empty() ? "" : ": ") + word_text(word);
     if (!steps_.empty() && steps_.back().stage == stage) steps_.pop_back();  // one step of several
     if (!says.empty()) steps_.push_back({stage, says});
@@ -123,6 +124,14 @@ u32 Explainer::fragment(pipeline_context& context) {
     if (context.h.flags & HEADER_LATER_FRAGMENT)
         return fragments_.recall(key, context.h, context.now) ? 0 : u32{VERDICT_WAIT};
     fragments_.remember(key, context.h, context.now);
+    return 0;
+}
+
+// Where an engine would ask, the run goes on as if the answer were yes. Questions themselves are not put:
+// what they ask counts connections, and an authorizer would be told of a flow that does not exist.
+u32 Explainer::evaluate(pipeline_context&, const image_rule&) {
+    if (in_program_ || proxied_) return VERDICT_EVALUATE;
+    asked_ = true;
     return 0;
 }
 
@@ -192,7 +201,9 @@ u32 Explainer::run_inside(u32 ifindex) {
 
 // What the proxy asks about a new connection.
 u32 Explainer::run_proxied(u32 word) {
+    proxied_ = true;
     const u32 denied = noted(&pipeline_, "policy", stage_policy(&pipeline_));
+    proxied_ = false;
     if (denied != 0) return denied;
     noted(&pipeline_, "meter", stage_meter(&pipeline_));
     noted(&pipeline_, "backend", stage_backend(&pipeline_));
@@ -206,6 +217,7 @@ u32 Explainer::run(std::span<const u8> bytes, u32 ifindex, u32 punts) {
         buffer_.data()
     };
     steps_.clear();
+    asked_ = false;
     context_ = {};
     pipeline_.packet = {buffer_.data() + headroom, buffer_.data() + buffer_.size(), &frame};
     pipeline_.tables.punts = punts;
@@ -243,6 +255,25 @@ api::ExplainReport Explainer::explain(std::span<const u8> frame, u32 ifindex, u6
     return report;
 }
 
+std::string Explainer::asked_text() const {
+    return context_.flags & CONTEXT_REVALIDATE ? "asked about anew; the flow goes on meanwhile"
+                                               : "asked about first; what follows is for the answer yes";
+}
+
+api::ExplainQuestion Explainer::question(u32 word) const {
+    api::ExplainQuestion out;
+    const u32 position = context_.rule;
+    if (position != 0 && position <= subject_.policy->rules.size()) {
+        const config::Rule& rule = subject_.policy->rules[position - 1];
+        if (rule.when) out.asks = conditions_of(*rule.when);
+    }
+    out.allowed = word_text(word);
+    out.denied = word_text(drop(REASON_EVALUATION));
+    const bool open = (context_.rule_flags & RULE_FALLBACK_ALLOW) != 0;
+    out.unasked = open ? out.allowed : word_text(drop(REASON_EVALUATION_OVERLOAD));
+    return out;
+}
+
 void Explainer::conclude(u32 word, u32 handed_over, const DeviceTiers& tiers, api::ExplainReport& report) {
     const pipeline_context& c = context_;
     const Naming& naming = *subject_.naming;
@@ -260,6 +291,11 @@ void Explainer::conclude(u32 word, u32 handed_over, const DeviceTiers& tiers, ap
                                     [](const api::ExplainStep& step) { return step.stage == "policy"; });
     if (judged || report.known) report.rule = naming.rule(c.rule);
     if (verdict_of(word) == VERDICT_FORWARD) report.egress = naming.port(c.hop.port);
+    if (asked_ && !(c.flags & CONTEXT_REVALIDATE)) report.question = question(word);
+    if (report.question) {
+        report.verdict = api::verdict_name(VERDICT_EVALUATE);
+        report.reason.clear();
+    }
     report.steps = std::move(steps_);
     steps_.clear();
 }

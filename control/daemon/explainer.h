@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "control/api/model.h"
+#include "control/config/config.h"
 #include "control/daemon/naming.h"
 #include "dataplane/io/netlink/kernel_view.h"
 #include "dataplane/worker/fragments.h"
@@ -32,6 +33,7 @@ struct ExplainSubject {
     const image_line* image;  // snapshot
     const Naming* naming;     // of that snapshot
     const netlink::KernelView* kernel;
+    const config::Policy* policy;  // that the snapshot was compiled from
     std::function<DeviceTiers(u32 ifindex)> tiers;
     std::function<bool(u16 id)> backend_ends;  // its flows would be ended before the first packet
 };
@@ -49,6 +51,7 @@ public:
 
     u32 route(const pipeline_context& context, const address& to, next_hop& hop) override;
     u32 fragment(pipeline_context& context) override;
+    u32 evaluate(pipeline_context& context, const image_rule& rule) override;
 
 private:
     Explainer(ExplainSubject subject, TableMemory memory, WorkerCounters counters);
@@ -60,6 +63,8 @@ private:
     void borrow_alias(const struct flow& alias, u32 alias_index, u32 index);
     bool enter(const struct flow& from, u32 from_index, struct flow_ref& to);
     void conclude(u32 word, u32 handed_over, const DeviceTiers& tiers, api::ExplainReport& report);
+    std::string asked_text() const;
+    api::ExplainQuestion question(u32 word) const;
     void borrow_meters();
 
     ExplainSubject subject_;
@@ -72,7 +77,12 @@ private:
     std::vector<u8> buffer_;
     std::vector<api::ExplainStep> steps_;
     bool in_program_ = false;  // the run under way is the XDP program's
+    bool proxied_ = false;     // the proxy asks, which has nobody to evaluate
+    bool asked_ = false;       // by the run under way
 };
+
+// The conditions of a rule with `action: evaluate`, in the order in which they are asked.
+std::vector<std::string> conditions_of(const config::When& when);
 
 // What a stage has to say besides its verdict; nothing for a stage that had nothing to do.
 std::string stage_text(const struct pipeline& s, const std::string& stage, const Naming& naming);

@@ -100,8 +100,8 @@ void services(const api::ProxyReport& proxy, Families& out) {
             backend_bytes.add(labels, b.bytes_from);
         }
     }
-    for (FamilyBuilder* family :
-         {&opened, &closed, &open, &retries, &bytes, &datagrams, &lost, &without, &tries, &failures, &backend_bytes})
+    for (FamilyBuilder* family : {&opened, &closed, &open, &retries, &bytes, &datagrams, &lost, &without,
+                                  &tries, &failures, &backend_bytes})
         out.push_back(family->take());
 }
 

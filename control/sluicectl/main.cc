@@ -38,9 +38,8 @@ void add_top(CLI::App& app, const Add& add, Options& options) {
         ->capture_default_str();
     screen->add_option("--count", options.top.count, "screens, then end; 0: until q is pressed")
         ->capture_default_str();
-    CLI::App* level =
-        add(app, "log-level", "how much the daemon logs, until the next reload or restart",
-            [&options] { return set_log_level(options); });
+    CLI::App* level = add(app, "log-level", "how much the daemon logs, until the next reload or restart",
+                          [&options] { return set_log_level(options); });
     level->add_option("LEVEL", options.level, "trace, debug, info, warn, error, critical or off")->required();
 }
 

@@ -79,7 +79,8 @@ struct ServiceCounters {
     Counter datagrams_to_backend;
     Counter datagrams_to_client;
     Counter datagrams_lost;  // not sent: no session, no room, refused
-    std::array<Counter, static_cast<size_t>(Ending::count)> without_session;  // of these, by why there is none
+    std::array<Counter, static_cast<size_t>(Ending::count)>
+        without_session;  // of these, by why there is none
     Histogram connect;
     Histogram first_byte;
 };

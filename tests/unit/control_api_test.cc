@@ -124,7 +124,7 @@ public:
     Result<api::ExplainAnswer> explain(const api::ExplainRequest& request) override {
         explained = request;
         api::ExplainReport packet{"forward",        "",     "eth0", "xdp", "web", "web",
-                                  "10.0.1.11:8080", "eth1", "",     true,  {}};
+                                  "10.0.1.11:8080", "eth1", "",     true,  {},    {}};
         packet.steps = {{"parse", "tcp 10.0.0.2:4242 > 192.0.2.10:80, 60 bytes"}, {"flow", "not known"}};
         return api::ExplainAnswer{{packet},
                                   api::FlowChanges{10, 3, 2, 1, {"tcp 1.2.3.4:5 > 6.7.8.9:10: gone"}}};
