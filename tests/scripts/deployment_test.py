@@ -15,6 +15,7 @@ import tap
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "config/kubernetes"
 HUGE_PAGES = ROOT / "config/kubernetes-hugepages"
+CHART = ROOT / "config/helm/sluice"
 try:
     import yaml
 except ImportError:
@@ -128,6 +129,87 @@ class Manifests(unittest.TestCase):
     def test_the_drain_fits_the_grace_period(self):
         limit = int(re.search(r"drain_limit = (\d+)s", (ROOT / "control/daemon/daemon.cc").read_text())[1])
         self.assertGreater(self.pod["terminationGracePeriodSeconds"], limit)
+
+
+class Chart(unittest.TestCase):
+    """The Helm chart, rendered by Go's templates and sprig: what Helm itself uses."""
+
+    @classmethod
+    def setUpClass(cls):
+        go = "/usr/share/gocode/src/github.com"  # where Debian's Go libraries lie
+        needed = [shutil.which("go"), yaml, *(os.path.isdir(f"{go}/{each}") for each in ("Masterminds/sprig", "ghodss/yaml"))]
+        if not all(needed):
+            raise unittest.SkipTest("golang-go, golang-github-masterminds-sprig-dev, golang-github-ghodss-yaml-dev or python3-yaml is not installed")
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.render = pathlib.Path(cls.folder.name, "render")
+        built = run("go", "build", "-o", cls.render, ROOT / "tests/scripts/helm/render.go",
+                    env={**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": f"{cls.folder.name}/cache"})
+        if built.returncode:
+            raise RuntimeError(built.stderr)
+
+    def rendered(self, **values):
+        """{kind: object} with VALUES in place of the chart's own."""
+        given = pathlib.Path(self.folder.name, "given.yaml")
+        given.write_text(yaml.safe_dump(values))
+        done = run(self.render, CHART, "sluice", "sluice-system", given)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return {each["kind"]: each for each in yaml.safe_load_all(done.stdout) if each}
+
+    def manifest(self, name):
+        return yaml.safe_load((KUBERNETES / name).read_text())
+
+    def test_without_values_it_renders_to_the_manifests(self):
+        found = self.rendered(namespace={"create": True})
+        self.assertEqual(sorted(found), ["ConfigMap", "DaemonSet", "Namespace", "ServiceAccount"])
+        for kind, name in (("ConfigMap", "configmap.yaml"), ("DaemonSet", "daemonset.yaml"), ("Namespace", "namespace.yaml"), ("ServiceAccount", "rbac.yaml")):
+            self.assertEqual(found[kind], self.manifest(name), kind)
+        self.assertNotIn("Namespace", self.rendered())
+
+    def test_huge_pages_are_those_of_the_manifests(self):
+        pod = self.rendered(hugepages={"enabled": True})["DaemonSet"]["spec"]["template"]["spec"]
+        patch = yaml.safe_load((HUGE_PAGES / "daemonset.yaml").read_text())["spec"]["template"]["spec"]
+        self.assertEqual(pod["containers"][0]["resources"], patch["containers"][0]["resources"])
+        self.assertIn(patch["containers"][0]["volumeMounts"][0], pod["containers"][0]["volumeMounts"])
+        self.assertIn(patch["volumes"][0], pod["volumes"])
+
+    def test_values_go_where_they_belong(self):
+        found = self.rendered(image={"repository": "registry.example/sluice", "tag": "9", "pullPolicy": "Always"}, flags={"dpdk": True, "xdp": False},
+                              arguments=["--no-confine"], metrics={"port": 9000}, bpffs={"path": "/run/bpf"}, nodeSelector={"pool": "edge"},
+                              tolerations=[], podAnnotations={"a": "b"}, imagePullSecrets=[{"name": "key"}], existingConfigMap="mine")
+        self.assertNotIn("ConfigMap", found)
+        template = found["DaemonSet"]["spec"]["template"]
+        pod, (container,) = template["spec"], template["spec"]["containers"]
+        self.assertEqual((container["image"], container["imagePullPolicy"]), ("registry.example/sluice:9", "Always"))
+        environment = {each["name"]: each["value"] for each in container["env"]}
+        self.assertEqual((environment["ENABLE_DPDK"], environment["ENABLE_XDP"], environment["ENABLE_EBPF"]), ("true", "false", "auto"))
+        self.assertEqual(container["args"], ["--config", "/etc/sluice/sluice.yaml", "--no-confine"])
+        self.assertEqual((container["ports"][0]["containerPort"], template["metadata"]["annotations"]["prometheus.io/port"]), (9000, "9000"))
+        self.assertEqual((pod["nodeSelector"], pod["imagePullSecrets"], template["metadata"]["annotations"]["a"]),
+                         ({"kubernetes.io/os": "linux", "pool": "edge"}, [{"name": "key"}], "b"))
+        self.assertNotIn("tolerations", pod)
+        volumes = {each["name"]: each for each in pod["volumes"]}
+        self.assertEqual((volumes["bpffs"]["hostPath"]["path"], volumes["config"]["configMap"]["name"]), ("/run/bpf", "mine"))
+
+    def test_a_monitor_selects_the_service_that_selects_the_pods(self):
+        found = self.rendered(serviceMonitor={"enabled": True, "labels": {"release": "prometheus"}})
+        labels = found["DaemonSet"]["spec"]["template"]["metadata"]["labels"]
+        service, monitor = found["Service"], found["ServiceMonitor"]
+        self.assertEqual(service["spec"]["selector"], labels)
+        self.assertEqual(monitor["spec"]["selector"]["matchLabels"], service["metadata"]["labels"])
+        self.assertEqual(monitor["spec"]["endpoints"][0]["port"], service["spec"]["ports"][0]["name"])
+        self.assertEqual(monitor["metadata"]["labels"]["release"], "prometheus")
+
+    def test_files_without_a_configuration_are_refused(self):
+        given = pathlib.Path(self.folder.name, "wrong.yaml")
+        given.write_text("files: { sluice.yaml: \"\" }")
+        done = run(self.render, CHART, "sluice", "sluice-system", given)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("files: expected sluice.yaml", done.stderr)
+
+    def test_its_version_is_the_daemons(self):
+        version = run(os.environ["SLUICED"], "--version").stdout.strip()
+        self.assertEqual(yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"], version)
 
 
 class Unit(unittest.TestCase):
