@@ -16,7 +16,7 @@ import sys
 import time
 
 from lab import BACKEND, PORT, TEST_CORE, VIP, Lab, Path, Sluiced, inside, run
-from suite import figures
+from suite import figures, smaps
 
 FLOWS = (1, 65536)
 
@@ -156,20 +156,6 @@ def scenario_dpdk(arguments, results):
     report(found, f"nat by sockets on veth, {FLOWS[-1]} clients", results)
 
 
-def memory_of(process):
-    """Resident kB of PROCESS by mapping: {(name, kB mapped): kB resident}."""
-    found, key = {}, None
-    for line in pathlib.Path(f"/proc/{process}/smaps").read_text().splitlines():
-        head = re.match(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \S+\s*(.*)", line)
-        if head:
-            name = head[1]
-        elif line.startswith("Size:"):
-            key = (name, int(line.split()[1]))
-        elif line.startswith("Rss:"):
-            found[key] = found.get(key, 0) + int(line.split()[1])
-    return found
-
-
 def scenario_memory(arguments, results):
     with Lab(arguments.tools) as lab:
         path = Path(lab, "pm")
@@ -179,7 +165,7 @@ def scenario_memory(arguments, results):
             time.sleep(3)
             lab.stop(traffic, 2)
             time.sleep(2)
-            resident = memory_of(daemon.process.pid)
+            resident = smaps.resident_kb(daemon.process.pid)
             flows = subprocess.run(inside(path.node, "curl", "-fsS", f"http://127.0.0.1:{daemon.port}/metrics"),
                                    capture_output=True, text=True, check=True).stdout
         finally:
