@@ -7,6 +7,7 @@
     conformance_test.py --tier xdp --replay PATH             the same, by BPF_PROG_TEST_RUN; root
     conformance_test.py --tier live-xdp --sluiced PATH       a running daemon over veth, XDP tier; root
     conformance_test.py --tier live-af_xdp --sluiced PATH    the same, AF_XDP tier; root
+    conformance_test.py --tier live-dpdk --sluiced PATH      the same, DPDK ports (net_pcap over veth); root
 
 PATTERN arguments choose cases whose title contains one of them.
 """
@@ -15,6 +16,7 @@ import argparse
 import logging
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import tempfile
@@ -24,11 +26,12 @@ logging.getLogger("scapy").setLevel(logging.ERROR)  # it complains about interfa
 
 import cases  # noqa: E402,F401
 from live import LiveExecutor  # noqa: E402
+from live_dpdk import LiveDpdkExecutor  # noqa: E402
 from model import CASES, Mismatch, Script  # noqa: E402
 from replay import ReplayExecutor  # noqa: E402
 
 LINES_SHOWN = 40  # of what differs in one case
-TIERS = ("native", "dpdk", "xdp", "live-xdp", "live-af_xdp")
+TIERS = ("native", "dpdk", "xdp", "live-xdp", "live-af_xdp", "live-dpdk")
 
 
 def arguments():
@@ -44,6 +47,8 @@ def missing(options):
     """Why no case can run here; None: they can."""
     if options.tier not in ("native", "dpdk") and os.geteuid() != 0:
         return "needs root"
+    if options.tier == "live-dpdk" and not shutil.which("nft"):
+        return "needs nft (package nftables)"
     program = options.sluiced if options.tier.startswith("live") else options.replay
     if not program or not os.access(program, os.X_OK):
         return f"no program: {program}"
@@ -52,7 +57,8 @@ def missing(options):
 
 def executor_of(options, one, directory):
     if options.tier.startswith("live"):
-        return LiveExecutor(options.sluiced, options.tier.removeprefix("live-"), one.config)
+        live = LiveDpdkExecutor if options.tier == "live-dpdk" else LiveExecutor
+        return live(options.sluiced, options.tier.removeprefix("live-"), one.config)
     return ReplayExecutor(options.replay, options.tier, one.config, directory, one.engine)
 
 
@@ -98,7 +104,8 @@ def main():
     try:
         failed = run_all(arguments())
     finally:
-        LiveExecutor.remove_network()
+        for live in (LiveExecutor, LiveDpdkExecutor):
+            live.remove_network()
     sys.exit(1 if failed else 0)
 
 

@@ -61,20 +61,22 @@ def with_tag(frame, ancillary):
     return frame
 
 
-def received(sock):
-    """Frames that came in since, without those that this side sent."""
+def received(sock, besides=()):
+    """Frames that came in since, without those that this side sent and those of devices whose name begins with one of BESIDES."""
     frames = []
     while True:
         try:
             frame, ancillary, _, address = sock.recvmsg(65536, 256)
         except BlockingIOError:
             return frames
-        if address[2] != PACKET_OUTGOING:
+        if address[2] != PACKET_OUTGOING and not address[0].startswith(besides):
             frames.append(with_tag(frame, ancillary))
 
 
 class Network(Home):
     """The two namespaces and their sockets."""
+
+    near = "eth"  # the node's devices
 
     def __init__(self):
         super().__init__("sl-conformance-")
@@ -84,8 +86,8 @@ class Network(Home):
             namespace.sysctl({f"net.ipv6.conf.{name}.disable_ipv6": 1 for name in ("all", "default")})
         for number, (mac, mtu) in enumerate(((NODE, 1500), (NODE1, 1400))):
             run("ip", "link", "add", f"w{number}", "netns", self.wire.name, "mtu", "1500", "type", "veth", "peer",
-                f"eth{number}", "netns", self.node.name, "address", mac, "mtu", mtu)
-            for namespace, device in ((self.wire, f"w{number}"), (self.node, f"eth{number}")):
+                f"{self.near}{number}", "netns", self.node.name, "address", mac, "mtu", mtu)
+            for namespace, device in ((self.wire, f"w{number}"), (self.node, f"{self.near}{number}")):
                 namespace.ip("link", "set", device, "up", "arp", "off")
                 # gro makes veth use NAPI, without which it takes no redirected frame
                 namespace.run("ethtool", "-K", device, "gro", "on", "tx", "off")
@@ -93,6 +95,10 @@ class Network(Home):
             self.wires = [packet_socket("w0"), packet_socket("w1")]
         with self.node.inside():
             self.stack = packet_socket(None)
+
+    def passed(self):
+        """What came to the node's stack since."""
+        return received(self.stack)
 
     def left(self):
         return [frame for wire in self.wires for frame in received(wire)]
@@ -105,13 +111,17 @@ class Daemon:
         self.config, self.network = config, network
         self.pins = network.bpffs / "sluice"
         path = network.home / "sluice.yaml"
-        path.write_text(config.replace("tiers: auto", f"tiers: [{TIERS[tier]}]") + f"""
+        path.write_text(self.asking_for(tier, config) + f"""
 metrics: {{ listen: "127.0.0.1:{METRICS_PORT}" }}
 control: {{ socket: {network.home}/sluice.sock }}
 state: {{ bpffs: {self.pins} }}
 """)
         self.process = network.node.spawn(program, "--config", path, "--detach", env={"LIBXDP_BPFFS": str(network.bpffs)})
         self._wait_until_ready()
+
+    def asking_for(self, tier, config):
+        """CONFIG whose interfaces TIER serves."""
+        return config.replace("tiers: auto", f"tiers: [{TIERS[tier]}]")
 
     def log(self):
         return self.process.log.read_text(errors="replace")[-4000:]
@@ -173,22 +183,23 @@ state: {{ bpffs: {self.pins} }}
 class LiveExecutor:
     """Sends each step when it is first asked about."""
 
+    make_network, make_daemon = Network, Daemon
     network = None
     daemon = None
 
     def __init__(self, program, tier, config):
-        cls = LiveExecutor
+        cls = type(self)
         if cls.network is None:
-            cls.network = Network()
+            cls.network = cls.make_network()
         if cls.daemon is not None and (cls.daemon.config != config or cls.daemon.process.poll() is not None):
             cls._stop_daemon()
         if cls.daemon is None:
-            cls.daemon = Daemon(program, tier, config, cls.network)
+            cls.daemon = cls.make_daemon(program, tier, config, cls.network)
         else:
             cls.daemon.forget_flows()
         self.before = self.daemon.counts()
         self.network.left()
-        received(self.network.stack)
+        self.network.passed()
         self.done = []
         self.at = 0.0
 
@@ -218,7 +229,7 @@ class LiveExecutor:
         outcome = Outcome("drop", whole=False)
         while len(outcome.frames) < max(1, len(frames_expected(step))) and outcome.verdict != "pass" and time.monotonic() < deadline:
             outcome.frames += self.network.left()
-            if step.frame in received(self.network.stack):
+            if step.frame in self.network.passed():
                 outcome.verdict = "pass"
             time.sleep(0.0005)
         if outcome.frames:
