@@ -2,12 +2,12 @@
 #include "control/metrics/families.h"
 
 #include <fmt/format.h>
-#include <prometheus/text_serializer.h>
 
 #include <iterator>
 
 #include "control/api/json.h"
 #include "control/metrics/dpdk_families.h"
+#include "control/metrics/exposition.h"
 #include "control/metrics/family_builder.h"
 
 namespace sluice::metrics {
@@ -105,6 +105,11 @@ void services(const Report& report, Families& out) {
     auto packets = FamilyBuilder::counter("sluice_service_packets_total", "Packets to and from backends.");
     auto bytes = FamilyBuilder::counter("sluice_service_bytes_total", "Bytes of them, as received.");
     auto flows = FamilyBuilder::counter("sluice_service_flows_created_total", "Flows given to backends.");
+    size_t backends = 0;
+    for (const api::ServiceReport& service : report.services) backends += service.backends.size();
+    packets.reserve(2 * backends);
+    bytes.reserve(2 * backends);
+    flows.reserve(backends);
     for (const api::ServiceReport& service : report.services) {
         if (service.mode == "proxy") continue;  // its bytes are those of connections: proxy_families()
         for (const api::BackendReport& backend : service.backends) {
@@ -322,7 +327,7 @@ std::string text(const Report& report) {
     Families all = families(report);
     Families process = process_families();
     all.insert(all.end(), std::make_move_iterator(process.begin()), std::make_move_iterator(process.end()));
-    return prometheus::TextSerializer().Serialize(all);
+    return exposition(all);
 }
 
 }  // namespace sluice::metrics

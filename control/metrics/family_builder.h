@@ -32,13 +32,15 @@ public:
         return {std::move(name), std::move(help), prometheus::MetricType::Gauge};
     }
 
+    void reserve(size_t samples) { family_.metric.reserve(samples); }
+
     template <typename Number>
     void add(const Labels& labels, Number value) {
-        prometheus::ClientMetric metric;
+        prometheus::ClientMetric& metric = family_.metric.emplace_back();
+        metric.label.reserve(labels.size());
         for (const auto& [name, text] : labels) metric.label.push_back({name, text});
         metric.counter.value = static_cast<double>(value);
         metric.gauge.value = static_cast<double>(value);
-        family_.metric.push_back(std::move(metric));
     }
 
     prometheus::MetricFamily take() { return std::move(family_); }

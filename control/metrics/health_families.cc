@@ -40,6 +40,9 @@ void add(const Labels& labels, const health::BackendHealth& health, Tables& to) 
 
 void health_families(const api::Report& report, std::vector<prometheus::MetricFamily>& out) {
     Tables tables;
+    size_t backends = 0;
+    for (const api::ServiceReport& service : report.services) backends += service.backends.size();
+    tables.draining.reserve(backends);
     for (const api::ServiceReport& service : report.services) {
         for (const api::BackendReport& backend : service.backends) {
             const Labels labels = {{"service", service.name}, {"backend", backend.name}};

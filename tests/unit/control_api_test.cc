@@ -7,11 +7,14 @@
 
 #include <cstdio>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 #include "control/api/json.h"
 #include "control/api/server.h"
+#include "control/metrics/exposition.h"
 #include "control/metrics/families.h"
+#include "control/metrics/family_builder.h"
 #include "control/sluicectl/client.h"
 #include "control/sluicectl/explain.h"
 #include "control/sluicectl/render.h"
@@ -353,6 +356,23 @@ TEST(Metrics, AnIdleScrapeChangesNothing) {
         return text.substr(0, text.find("# HELP process_"));
     };
     EXPECT_EQ(without_process(metrics::text(sample())), without_process(metrics::text(sample())));
+}
+
+TEST(Metrics, EscapeLabelsAndWriteNumbersAsTheFormatAsks) {
+    prometheus::MetricFamily gauge{"g", "a \\ and\na line", prometheus::MetricType::Gauge, {}};
+    gauge.metric.resize(3);
+    gauge.metric[0].label = {{"a", "say \"x\"\n\\"}, {"b", ""}};
+    gauge.metric[0].gauge.value = 0.25;
+    gauge.metric[1].gauge.value = 1e15;
+    gauge.metric[2].gauge.value = std::numeric_limits<double>::infinity();
+    prometheus::MetricFamily histogram{"h", "", prometheus::MetricType::Histogram, {}};
+    histogram.metric.push_back(metrics::histogram_of({{"s", "web"}}, {{1, 2, 4}, 5'000'000}));
+    EXPECT_EQ(metrics::exposition({gauge, histogram}),
+              "# HELP g a \\\\ and\\na line\n# TYPE g gauge\n"
+              "g{a=\"say \\\"x\\\"\\n\\\\\",b=\"\"} 0.25\ng 1000000000000000\ng +Inf\n"
+              "# TYPE h histogram\n"
+              "h_bucket{s=\"web\",le=\"1e-06\"} 1\nh_bucket{s=\"web\",le=\"2e-06\"} 3\n"
+              "h_bucket{s=\"web\",le=\"+Inf\"} 7\nh_sum{s=\"web\"} 0.005\nh_count{s=\"web\"} 7\n");
 }
 
 TEST(Metrics, PassPromtool) {
