@@ -81,6 +81,7 @@ Status write_image(const config::Config& config, const Environment& environment,
     header.services = services->line;
     header.service_count = services->count;
     out.statistics.rings = services->rings;
+    out.rings = std::move(services->lines);
     Result<ReverseTable> reverse_table = write_reverse(reverse.records, writer);
     if (!reverse_table) return reverse_table.error();
     header.reverse = reverse_table->line;

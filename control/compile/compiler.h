@@ -29,6 +29,7 @@ struct Snapshot {
     u32 generation = 0;
     Identities identities;
     Interests interests;
+    RingLines rings;
     std::array<u32, STATE_COUNT> timeouts{};  // for node_state: ticks of 2^20 ns, by flow_state
     BuildStatistics statistics;
 

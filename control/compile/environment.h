@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/compile/identities.h"
+#include "control/compile/rings.h"
 #include "control/config/address.h"
 #include "dataplane/tables/node.h"
 
@@ -26,6 +27,7 @@ struct Environment {
     std::vector<LogicalPort> ports;
     // Of backends that are in another state than the configuration says: drained, or down by their probes.
     std::map<BackendKey, config::BackendState> backend_states;
+    KnownRings rings;  // of the snapshot in force; the image is the same with and without
 
     config::BackendState state_of(const BackendKey& key, config::BackendState configured) const {
         const auto at = backend_states.find(key);

@@ -3,8 +3,10 @@
 // Sections of an image and how they are joined (dataplane/tables/image.h).
 #pragma once
 
+#include <map>
 #include <new>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "dataplane/tables/image.h"
@@ -49,6 +51,14 @@ public:
         return at;
     }
 
+    // The same of lines that lie elsewhere, until finish().
+    u32 add_copy(std::span<const image_line> section) {
+        const u32 at = add(Lines(1));
+        next_ += static_cast<u32>(section.size()) - 1;
+        elsewhere_.emplace(sections_.size() - 1, section);
+        return at;
+    }
+
     // The whole image behind its header, whose `lines` this fills in.
     Lines finish(image_header header) {
         header.lines = next_;
@@ -56,15 +66,19 @@ public:
         image.reserve(next_);
         image.resize(sizeof header / IMAGE_LINE);
         std::memcpy(image.data(), &header, sizeof header);
-        for (Lines& section : sections_) {
+        for (size_t i = 0; i < sections_.size(); ++i) {
+            const auto other = elsewhere_.find(i);
+            const std::span<const image_line> section =
+                other != elsewhere_.end() ? other->second : std::span<const image_line>(sections_[i]);
             image.insert(image.end(), section.begin(), section.end());
-            section = Lines();
+            sections_[i] = Lines();
         }
         return image;
     }
 
 private:
     std::vector<Lines> sections_;
+    std::map<size_t, std::span<const image_line>> elsewhere_;  // in place of the section of that number
     u32 next_ = sizeof(image_header) / IMAGE_LINE;
 };
 

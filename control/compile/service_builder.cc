@@ -56,58 +56,45 @@ public:
         : ids_(ids), environment_(environment), image_(image) {}
 
     void write_backends(const config::Service& service, image_service& record) {
-        std::vector<const config::Backend*> ordered;
-        for (const config::Backend& backend : service.backends) ordered.push_back(&backend);
-        std::sort(ordered.begin(), ordered.end(), [](const config::Backend* a, const config::Backend* b) {
-            return std::tie(a->address, a->port) < std::tie(b->address, b->port);
-        });
-        std::vector<image_backend> records;
-        std::vector<RingBackend> ring;
-        for (const config::Backend* backend : ordered) {
-            const BackendKey key = key_of(service, *backend);
-            const config::BackendState state = environment_.state_of(key, backend->state);
-            records.push_back(backend_record(*backend, state, ids_.backends.at(key)));
-            const bool takes_flows = state == config::BackendState::active;
-            ring.push_back({records.back().address, records.back().port, takes_flows ? backend->weight : 0});
-        }
-        record.backends = image_.add(lines_of(records));
-        record.backend_count = static_cast<u16>(records.size());
-        write_ring(ring, record);
+        const OrderedBackends backends = order_backends(service, environment_, ids_);
+        record.backends = image_.add(lines_of(backends.records));
+        record.backend_count = static_cast<u16>(backends.records.size());
+        write_ring(backends, record);
     }
 
+    RingLines take_lines() { return std::move(lines_); }
     u32 rings() const { return static_cast<u32>(rings_.size()); }
 
 private:
-    using RingKey = std::vector<std::tuple<u64, u64, u16, u32>>;
-
     // Where there is nothing to choose a ring of one entry says the same as one of MAGLEV_SIZE.
-    void write_ring(const std::vector<RingBackend>& backends, image_service& record) {
-        RingKey key;
-        for (const RingBackend& b : backends)
-            key.emplace_back(b.address.word[0], b.address.word[1], b.port, b.weight);
-        const auto takers =
-            std::count_if(backends.begin(), backends.end(), [](const auto& b) { return b.weight != 0; });
+    void write_ring(const OrderedBackends& backends, image_service& record) {
+        const size_t takers = backends.takers();
         record.ring_size = takers > 1 ? MAGLEV_SIZE : 1;
-        const auto [at, added] = rings_.emplace(std::move(key), 0);
-        if (!added) {
-            record.ring = at->second;
-            return;
-        }
-        std::vector<u16> ring;
-        if (takers > 1) {
-            ring = build_ring(backends, MAGLEV_SIZE);
-        } else {
-            const auto only =
-                std::find_if(backends.begin(), backends.end(), [](const auto& b) { return b.weight != 0; });
-            ring = {takers == 1 ? static_cast<u16>(only - backends.begin()) : no_backend};
-        }
-        at->second = record.ring = image_.add(lines_of(ring));
+        const auto [at, added] = rings_.emplace(ring_key(backends.ring), 0);
+        if (added) at->second = takers > 1 ? write_large(at->first, backends) : write_single(backends);
+        record.ring = at->second;
+    }
+
+    u32 write_large(const RingKey& key, const OrderedBackends& backends) {
+        const image_line* known = environment_.rings.find(key);
+        const u32 line = known != nullptr ? image_.add_copy({known, ring_lines})
+                                          : image_.add(lines_of(build_ring(backends.ring, MAGLEV_SIZE)));
+        lines_.emplace(key, line);
+        return line;
+    }
+
+    u32 write_single(const OrderedBackends& backends) {
+        const auto& ring = backends.ring;
+        const auto only = std::find_if(ring.begin(), ring.end(), [](const auto& b) { return b.weight != 0; });
+        const u16 position = only != ring.end() ? static_cast<u16>(only - ring.begin()) : no_backend;
+        return image_.add(lines_of(std::vector<u16>{position}));
     }
 
     const Identities& ids_;
     const Environment& environment_;
     ImageWriter& image_;
-    std::map<RingKey, u32> rings_;
+    std::map<RingKey, u32> rings_;  // all
+    RingLines lines_;
 };
 
 void set_tunnel(const config::Tunnel& tunnel, image_service& record) {
@@ -151,6 +138,31 @@ Result<image_service> service_record(const config::Service& service, bool ambigu
 
 }  // namespace
 
+size_t OrderedBackends::takers() const {
+    return static_cast<size_t>(
+        std::count_if(ring.begin(), ring.end(), [](const auto& b) { return b.weight != 0; }));
+}
+
+OrderedBackends order_backends(const config::Service& service, const Environment& environment,
+                               const Identities& ids) {
+    std::vector<const config::Backend*> ordered;
+    for (const config::Backend& backend : service.backends) ordered.push_back(&backend);
+    std::sort(ordered.begin(), ordered.end(), [](const config::Backend* a, const config::Backend* b) {
+        return std::tie(a->address, a->port) < std::tie(b->address, b->port);
+    });
+    OrderedBackends out;
+    for (const config::Backend* backend : ordered) {
+        const BackendKey key = key_of(service, *backend);
+        const config::BackendState state = environment.state_of(key, backend->state);
+        out.records.push_back(backend_record(*backend, state, ids.backends.at(key)));
+        out.weights.push_back(backend->weight);
+        const bool takes_flows = state == config::BackendState::active;
+        out.ring.push_back(
+            {out.records.back().address, out.records.back().port, takes_flows ? backend->weight : 0});
+    }
+    return out;
+}
+
 Result<ServiceTables> write_services(const config::Config& config, const Environment& environment,
                                      const Identities& ids, const Reverse& reverse, PolicyBuilder& policy,
                                      ImageWriter& writer) {
@@ -168,6 +180,7 @@ Result<ServiceTables> write_services(const config::Config& config, const Environ
     tables.line = writer.add(lines_of(records));
     tables.count = static_cast<u32>(records.size());
     tables.rings = parts.rings();
+    tables.lines = parts.take_lines();
     return tables;
 }
 

@@ -17,10 +17,22 @@
 namespace sluice::compile {
 
 struct ServiceTables {
-    u32 line = 0;   // of the services, by id
-    u32 count = 0;  // one past the highest id
-    u32 rings = 0;  // distinct
+    u32 line = 0;     // of the services, by id
+    u32 count = 0;    // one past the highest id
+    u32 rings = 0;    // distinct
+    RingLines lines;  // of those that took some making
 };
+
+// A service's backends in the order of their records, and what its ring is made from.
+struct OrderedBackends {
+    std::vector<image_backend> records;
+    std::vector<u32> weights;       // as configured
+    std::vector<RingBackend> ring;  // those that get no new flows have no weight
+
+    size_t takers() const;
+};
+OrderedBackends order_backends(const config::Service& service, const Environment& environment,
+                               const Identities& ids);
 
 // Backends lie in order of address and port, so that services with equal ones share a ring. Fails for what
 // the packet path does not have.

@@ -150,7 +150,10 @@ private:
     void adopt_backend_states();
     void follow_backend_states();
     void backend_states_changed();
+    Status put_states_in_force();
+    bool patch_states();
     Status republish();
+    Status put_in_force(compile::Snapshot& snapshot);
     std::vector<PortSetting> current_ports(const config::Config& config, const Plans& plans,
                                            const PortNumbers& numbers) const;
     void kernel_changed(const netlink::KernelView& before, const netlink::KernelView& now);
@@ -196,6 +199,10 @@ private:
     std::vector<PortSetting> ports_;
     std::shared_ptr<const Naming> naming_;
     compile::BuildStatistics built_;
+    struct {
+        compile::RingLines lines;
+        std::shared_ptr<const Image> image;  // that they lie in
+    } rings_;
     CounterBook<compile::BackendKey, backend_counters> backend_book_;
     CounterBook<std::string, pair_counters> rule_book_;
     u32 generation_ = 0;

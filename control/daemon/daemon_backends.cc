@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What drained backends, and those that go down and up, do to the snapshot.
+#include "control/compile/backend_patch.h"
 #include "control/daemon/on_loop.h"
 #include "dataplane/base/log.h"
 #include "dataplane/io/xdp/pinned_text.h"
@@ -20,6 +21,7 @@ compile::Environment Daemon::environment_of(const config::Config& config,
                                             const std::vector<PortSetting>& ports) const {
     compile::Environment environment = compile_environment(ports, generation_ + 1);
     environment.backend_states = backend_states_->differing(config);
+    if (rings_.image) environment.rings = {&rings_.lines, rings_.image->data()};
     return environment;
 }
 
@@ -54,17 +56,39 @@ void Daemon::backend_states_changed() {
     republish_is_due_ = true;
     auto id = loop_->after(republish_delay, [this] {
         republish_is_due_ = false;
-        if (Status status = republish(); !status)
+        if (Status status = put_states_in_force(); !status)
             spdlog::error("backends went up or down, which is not in force: {}", status.error().message);
     });
     if (!id) spdlog::error("backends went up or down: {}", id.error().message);
+}
+
+// By the least that does it.
+Status Daemon::put_states_in_force() {
+    if (!patch_states()) return republish();
+    follow_backend_states();
+    return {};
+}
+
+// In the image in force; the proxy has one of its own.
+bool Daemon::patch_states() {
+    if (!rings_.image || !tiers_->is_open() || tiers_->tables().image() != rings_.image || proxy_.running())
+        return false;
+    const auto patches = compile::patch_backends(config_, environment_of(config_, ports_),
+                                                 naming_->identities, rings_.image->data());
+    if (!patches) return false;
+    for (const compile::ServicePatch& patch : *patches) {
+        compile::write_patch(patch, rings_.image->writable());
+        rings_.lines.erase(patch.before);
+        rings_.lines.insert_or_assign(patch.after, patch.ring);
+    }
+    return true;
 }
 
 Status Daemon::set_drained(const std::string& service, const std::string& backend, bool drained) {
     Result<Status> status = on_loop<Status>(
         [this, service, backend, drained]() -> Status {
             Status set = backend_states_->set_drained(config_, service, backend, drained);
-            if (set) set = republish();
+            if (set) set = put_states_in_force();
             if (set)
                 spdlog::info("service {}: backend {} is {}drained", service, backend, drained ? "" : "not ");
             return set;

@@ -59,14 +59,20 @@ Status Daemon::apply(Candidate candidate) {
     if (Status status = tiers_->set_ports(ports_); !status) return status;
     keep_names(candidate.snapshot);
     tiers_->evaluation().apply(config_, candidate.snapshot);
-    if (Status status = tiers_->publish(candidate.snapshot); !status) return status;
-    generation_ = candidate.snapshot.generation;
-    take_names(candidate.snapshot);
+    if (Status status = put_in_force(candidate.snapshot); !status) return status;
     built_ = candidate.snapshot.statistics;
     config_report_.loaded_at = static_cast<double>(wall_ns()) / 1e9;
     follow_files();
     follow_backend_states();
     return tiers_->bring_up(config_, plans_, ports_);
+}
+
+Status Daemon::put_in_force(compile::Snapshot& snapshot) {
+    if (Status status = tiers_->publish(snapshot); !status) return status;
+    if (tiers_->is_open()) rings_ = {std::move(snapshot.rings), tiers_->tables().image()};
+    generation_ = snapshot.generation;
+    take_names(snapshot);
+    return {};
 }
 
 // What fails, a requirement for instance, may fail when the snapshot is in force already: then the one before
@@ -199,9 +205,7 @@ Status Daemon::republish() {
         compile::compile(config_, environment_of(config_, ports_), &naming_->identities);
     if (!snapshot) return snapshot.error();
     if (Status status = proxy_.apply(config_, *snapshot); !status) return status;
-    if (Status status = tiers_->publish(*snapshot); !status) return status;
-    generation_ = snapshot->generation;
-    take_names(*snapshot);
+    if (Status status = put_in_force(*snapshot); !status) return status;
     follow_backend_states();
     return {};
 }

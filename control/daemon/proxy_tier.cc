@@ -125,15 +125,10 @@ void add_backend(const proxy::CounterTable::BackendKey& key, const proxy::Backen
     at->bytes_from += from.bytes_from.get();
 }
 
-}  // namespace
-
+// What the proxy is told, out of a configuration and what it was compiled to; the image apart.
 std::shared_ptr<proxy::Snapshot> proxy_snapshot(const config::Config& config,
                                                 const compile::Snapshot& snapshot) {
     auto out = std::make_shared<proxy::Snapshot>();
-    auto lines = std::make_shared<const compile::Lines>(snapshot.lines);
-    out->lines = lines->data();
-    out->line_count = static_cast<u32>(lines->size());
-    out->owner = lines;
     out->generation = snapshot.generation;
     out->backend_ids = snapshot.identities.backends.bound();
     out->rule_ids = snapshot.identities.rules.bound();
@@ -145,6 +140,16 @@ std::shared_ptr<proxy::Snapshot> proxy_snapshot(const config::Config& config,
     add_interception(config, snapshot, *out);
     return out;
 }
+
+// A copy of the image, which its loops read for as long as they like: only where there are any.
+void own_lines(const compile::Snapshot& snapshot, proxy::Snapshot& out) {
+    auto lines = std::make_shared<const compile::Lines>(snapshot.lines);
+    out.lines = lines->data();
+    out.line_count = static_cast<u32>(lines->size());
+    out.owner = lines;
+}
+
+}  // namespace
 
 Status ProxyTier::start(const config::Config& config) {
     proxy::Options options;
@@ -170,6 +175,7 @@ Status ProxyTier::apply(const config::Config& config, const compile::Snapshot& s
         prefixes.insert({service.vip, service.vip_length});
     services_ = next->services.size();
     if (proxy_) {
+        own_lines(snapshot, *next);
         if (Status status = proxy_->apply(next); !status) return status;
     }
     // Without the right to change routes the addresses have to be the node's by other means.

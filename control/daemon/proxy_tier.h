@@ -16,14 +16,9 @@
 
 namespace sluice::proxy {
 class Proxy;
-struct Snapshot;
-}  // namespace sluice::proxy
+}
 
 namespace sluice::control {
-
-// What the proxy is told, out of a configuration and what it was compiled to.
-std::shared_ptr<proxy::Snapshot> proxy_snapshot(const config::Config& config,
-                                                const compile::Snapshot& snapshot);
 
 class ProxyTier {
 public:

@@ -53,6 +53,24 @@ TEST(Maglev, EqualBackendsHoldEqualSharesToASlot) {
     }
 }
 
+u64 digest(const std::vector<u16>& ring) {  // FNV-1a
+    u64 hash = 0xcbf29ce484222325;
+    for (const u16 position : ring) hash = (hash ^ position) * 0x100000001b3;
+    return hash;
+}
+
+// Nodes of different versions stand side by side and must send a flow to the same backend.
+TEST(Maglev, RingsAreThoseOfEarlierVersions) {
+    EXPECT_EQ(digest(build_ring(backends(10), MAGLEV_SIZE)), 0xabf076fc9ee50171);
+    EXPECT_EQ(digest(build_ring(backends(10, 5), MAGLEV_SIZE)), 0xabf076fc9ee50171);
+    std::vector<RingBackend> mixed = backends(9, 3);
+    mixed[2].weight = 0;
+    mixed[5].weight = 7;
+    EXPECT_EQ(digest(build_ring(mixed, MAGLEV_SIZE)), 0xb197704d606ae0b4);
+    mixed[5].weight = 3;  // equals, and one without
+    EXPECT_EQ(digest(build_ring(mixed, MAGLEV_SIZE)), 0xa772fbb8d5bda609);
+}
+
 TEST(Maglev, SharesFollowWeightsWithinOnePercent) {
     std::mt19937 random(7);
     for (int round = 0; round < 20; ++round) {

@@ -26,6 +26,8 @@ struct Image {
     u32 generation = 0;
 
     const image_line* data() const { return memory.as<const image_line>(); }
+    // For what may change under its readers: backends' states and rings, entry by entry.
+    image_line* writable() const { return memory.as<image_line>(); }
 };
 
 class XdpMaps {
