@@ -4,6 +4,7 @@
 #include "dataplane/io/dpdk/dpdk_port.h"
 
 #include <gtest/gtest.h>
+#include <rte_mbuf.h>
 
 #include "dataplane/io/dpdk/buffer_pool.h"
 #include "dataplane/io/dpdk/eal.h"
@@ -142,6 +143,17 @@ TEST_F(DpdkPortTest, BuffersLieEndToEndInOneArea) {
     ASSERT_EQ(areas.size(), 1u);
     const u64 buffers = wire->device().statistics().buffers;
     EXPECT_LE(areas.front().size(), buffers * buffer_footprint(device.buffer_size()) + page);
+    EXPECT_TRUE(lies_end_to_end(device.pool()));
+}
+
+// A frame may leave by a card, which fetches it from there.
+TEST_F(DpdkPortTest, ABufferHasTheAddressThatDevicesKnowItBy) {
+    const auto wire = make(options_of("address", 1));
+    rte_mbuf* const mbuf = rte_pktmbuf_alloc(wire->device().pool());
+    ASSERT_NE(mbuf, nullptr);
+    EXPECT_EQ(rte_mbuf_iova_get(mbuf), reinterpret_cast<rte_iova_t>(mbuf->buf_addr));
+    EXPECT_EQ(rte_mempool_virt2iova(mbuf), reinterpret_cast<rte_iova_t>(mbuf));
+    rte_pktmbuf_free(mbuf);
 }
 
 TEST_F(DpdkPortTest, AFullTransmitQueueRefusesAndLosesNothing) {

@@ -19,6 +19,15 @@ constexpr u32 largest_buffer = 65535 - RTE_PKTMBUF_HEADROOM;
 constexpr u32 pool_cache = 256;
 constexpr u32 engine_holds = 1024;  // frames that wait in a worker's engine or batch
 
+// Devices use our addresses (IOVA as VA), but the pool gives none to what may cross a page.
+void use_own_address(rte_mempool*, void*, void* object, unsigned) {
+    auto* const mbuf = static_cast<rte_mbuf*>(object);
+    rte_mempool_get_header(object)->iova = reinterpret_cast<rte_iova_t>(object);
+    rte_mbuf_iova_set(mbuf, reinterpret_cast<rte_iova_t>(mbuf->buf_addr));
+}
+
+bool devices_use_our_addresses() { return rte_eal_iova_mode() == RTE_IOVA_VA; }
+
 // What rte_pktmbuf_pool_create() does, which takes no flags. 0, or a negative code.
 int fill(rte_mempool* pool, u16 room) {
     if (const int code = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), nullptr); code != 0)
@@ -28,6 +37,7 @@ int fill(rte_mempool* pool, u16 room) {
     rte_pktmbuf_pool_init(pool, &description);
     if (const int code = rte_mempool_populate_default(pool); code < 0) return code;
     rte_mempool_obj_iter(pool, rte_pktmbuf_init, nullptr);
+    if (devices_use_our_addresses()) rte_mempool_obj_iter(pool, use_own_address, nullptr);
     return 0;
 }
 
@@ -53,10 +63,10 @@ u64 buffer_footprint(u32 buffer_size) {
 
 rte_mempool* create_buffer_pool(const BufferPoolOptions& options) {
     const auto room = static_cast<u16>(options.buffer_size + RTE_PKTMBUF_HEADROOM);
-    const bool anyhow = !options.physical || rte_eal_iova_mode() == RTE_IOVA_VA;
     rte_mempool* const pool = rte_mempool_create_empty(
         options.name.c_str(), options.buffers, static_cast<u32>(sizeof(rte_mbuf)) + room, pool_cache,
-        sizeof(rte_pktmbuf_pool_private), options.node, anyhow ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
+        sizeof(rte_pktmbuf_pool_private), options.node,
+        devices_use_our_addresses() ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
     if (pool == nullptr) return nullptr;
     const int code = fill(pool, room);
     if (code == 0) return pool;
@@ -75,6 +85,13 @@ void release_buffer_pool(rte_mempool* pool) {
         rte_mempool_free(each);
         return true;
     });
+}
+
+bool lies_end_to_end(rte_mempool* pool) {
+    constexpr u64 page = 4096;
+    const auto areas = areas_of(pool);
+    const u64 object = u64{pool->header_size} + pool->elt_size + pool->trailer_size;
+    return areas.size() == 1 && areas.front().size() <= pool->size * object + page;
 }
 
 std::vector<std::span<const u8>> areas_of(rte_mempool* pool) {

@@ -5,7 +5,8 @@
 // DPDK lays the buffers of a pool so that none crosses a page, for devices that know physical addresses. On
 // plain pages that is one buffer to a page, 4 KiB for 2.4; and net_af_xdp, which takes the pool for one
 // row of buffers, end to end, tells the kernel a smaller area than they lie in: the kernel then drops
-// what lies behind it, in silence. So they lie end to end wherever addresses are virtual.
+// what lies behind it, in silence. So they lie end to end wherever devices use our own addresses (IOVA as
+// VA).
 #pragma once
 
 #include <span>
@@ -21,9 +22,8 @@ namespace sluice {
 struct BufferPoolOptions {
     std::string name;
     u32 buffers = 0;
-    u32 buffer_size = 0;    // without head room
-    int node = -1;          // of their memory; -1: any
-    bool physical = false;  // a device reads and writes them by physical address, where DPDK has these
+    u32 buffer_size = 0;  // without head room
+    int node = -1;        // of their memory; -1: any
 };
 
 // Buffers for frames of this MTU, with VLAN tags.
@@ -41,7 +41,9 @@ rte_mempool* create_buffer_pool(const BufferPoolOptions& options);
 // Once none of the buffers is with another device: transmit rings hold what they sent until they need the
 // room. What waits is looked at again whenever a pool goes. Null: only that.
 void release_buffer_pool(rte_mempool* pool);
-// Where the buffers lie; one area where they lie end to end.
+// In one area, without gaps.
+bool lies_end_to_end(rte_mempool* pool);
+// Where the buffers lie.
 std::vector<std::span<const u8>> areas_of(rte_mempool* pool);
 
 }  // namespace sluice

@@ -186,8 +186,7 @@ Status DpdkDevice::create_pool() {
     const u32 count =
         buffers_for(rx_queues_, rx_descriptors_, tx_queues_, tx_descriptors_, options_.workers, inlet_length);
     static std::atomic<u32> serial{0};  // one of that port number may not be free yet
-    BufferPoolOptions pool{fmt::format("sluice-{}-{}", port_id_, serial++), count, buffer_size_, socket_,
-                           bus_ == "pci"};
+    BufferPoolOptions pool{fmt::format("sluice-{}-{}", port_id_, serial++), count, buffer_size_, socket_};
     pool_ = create_buffer_pool(pool);
     if (pool_ == nullptr && rte_errno == ENOMEM && socket_ != SOCKET_ID_ANY) {
         elsewhere_ = fmt::format("node {} has no pages for {} buffers of {} bytes: they lie on another",
@@ -200,9 +199,11 @@ Status DpdkDevice::create_pool() {
         return refused(options_.interface, rte_errno,
                        fmt::format("device {}: {} buffers of {} bytes", name_, count, buffer_size_));
     }
-    if (const size_t areas = buffer_areas().size(); options_.guarded != 0 && areas != 1) {
-        return make_error("interface {}: device {}: its buffers lie in {} areas: expected one, by its driver",
-                          options_.interface, name_, areas);
+    if (options_.guarded != 0 && !lies_end_to_end(pool_)) {
+        return make_error(
+            "interface {}: device {}: its buffers have gaps between them, which its driver cannot have: "
+            "expected addresses of our own for all devices (vfio without an IOMMU is switched on)",
+            options_.interface, name_);
     }
     const std::string ring = fmt::format("sluice-inlet-{}", port_id_);
     inlet_ = rte_ring_create(ring.c_str(), inlet_length, socket_, RING_F_SC_DEQ);

@@ -88,6 +88,14 @@ std::string lcores(const cpu_set_t& allowed) {
     return fmt::format("0@({})", fmt::join(processors, ","));
 }
 
+// Devices without an IOMMU know physical addresses only. All others are given ours, also where EAL, which has
+// seen no device yet, would choose otherwise.
+bool may_lack_iommu() {
+    char answer = 'N';
+    std::ifstream("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode") >> answer;
+    return answer == 'Y';
+}
+
 std::vector<std::string> arguments(const EalOptions& options, bool huge_pages, const cpu_set_t& allowed) {
     std::vector<std::string> list = {"sluice",
                                      "--no-telemetry",
@@ -97,6 +105,7 @@ std::vector<std::string> arguments(const EalOptions& options, bool huge_pages, c
                                      fmt::format("sluice-{}", getpid()),
                                      "-a",
                                      no_such_device};
+    if (!may_lack_iommu()) list.emplace_back("--iova-mode=va");
     if (huge_pages) {
         list.emplace_back("--in-memory");
     } else {  // which --in-memory does not go with
