@@ -16,15 +16,12 @@
 
 namespace sluice {
 
+// What receives. Over ports that do no more, frames leave by packet sockets (packet_socket/packet_egress.h).
 template <typename P>
-concept Port = requires(P port, const P constant, std::span<Frame> frames, const Frame& frame) {
+concept Receiver = requires(P port, const P constant, std::span<Frame> frames, const Frame& frame) {
     typename P::Statistics;
     // Fills the first frames of the span; how many. 0 when nothing has arrived. Does not block.
     { port.receive(frames) } -> std::same_as<u32>;
-    // Takes a frame for transmission. False when the ring is full: the caller still owns the frame.
-    { port.send(frame) } -> std::same_as<bool>;
-    // Makes what was sent since the last call leave, and takes back the buffers of what has left.
-    { port.flush() } -> std::same_as<void>;
     // The frame is not needed any more.
     { port.release(frame) } -> std::same_as<void>;
     // To be called before poll() on descriptor(): nothing is left to do that poll() does not wait for.
@@ -36,6 +33,14 @@ concept Port = requires(P port, const P constant, std::span<Frame> frames, const
     { constant.ifindex() } -> std::same_as<u32>;
     // Any thread.
     { constant.statistics() } -> std::same_as<typename P::Statistics>;
+};
+
+template <typename P>
+concept Port = Receiver<P> && requires(P port, const Frame& frame) {
+    // Takes a frame for transmission. False when the ring is full: the caller still owns the frame.
+    { port.send(frame) } -> std::same_as<bool>;
+    // Makes what was sent since the last call leave, and takes back the buffers of what has left.
+    { port.flush() } -> std::same_as<void>;
 };
 
 }  // namespace sluice

@@ -3,8 +3,8 @@
 // A worker: one thread that polls its queues and runs its engine on what they hold.
 //
 // A template over its ports (dataplane/io/port.h), all of one kind and over the same buffers, so that a frame
-// received on one leaves by any other. The loop has no virtual call, lock or allocation; system calls only
-// where a port needs the kernel woken.
+// received on one leaves by any other, or by packet sockets where such ports only receive. The loop has no
+// virtual call, lock or allocation; system calls only where a port needs the kernel woken.
 #pragma once
 
 #include <poll.h>
@@ -50,10 +50,10 @@ struct WorkerStatistics {
     u64 host_path_refused = 0;  // passed frames that the host path did not take, or that had none
     u64 transmit_refused = 0;   // frames that no port took, or for whose egress this worker has none
     u64 waiting = 0;            // frames that the engine has now; not a sum
-    u64 sent_elsewhere = 0;     // frames that left by a device of another tier
+    u64 sent_elsewhere = 0;     // frames that left by a packet socket
 };
 
-template <Port P>
+template <Receiver P>
 class Worker {
 public:
     // `engine`, `counters` (the engine's port_counters, NODE_PORTS of them) and all ports outlive the worker.
@@ -65,11 +65,11 @@ public:
     Worker& operator=(const Worker&) = delete;
 
     // Before start(). `device`: number of the port of the untagged interface that `port` drives a queue of.
-    // Several queues of one device may be added; frames leave by the first. `host` may be null: then passed
-    // frames are dropped as host_path_full.
+    // Several queues of one device may be added; frames leave by the first, if such ports send at all. `host`
+    // may be null: then passed frames are dropped as host_path_full.
     void add_port(P& port, u8 device, HostPath* host) {
         ports_.push_back({&port, host});
-        if (egress_[device % NODE_PORTS] == nullptr) egress_[device % NODE_PORTS] = &port;
+        if (Port<P> && egress_[device % NODE_PORTS] == nullptr) egress_[device % NODE_PORTS] = &port;
     }
 
     // Before start(). Frames that leave by the device of port number `device`, of which this worker has no
@@ -116,6 +116,7 @@ private:
     bool transmit_pieces(P* port, Elsewhere* way, Frame& frame, const Decision& decision);
     bool take(P* port, Elsewhere* way, Frame& frame, const std::optional<Decision>& decision);
     void flush(Elsewhere& elsewhere);
+    void flush_ports();
     void pass(Frame& frame, const Decision& decision);
     void drop_after_all(const Decision& decision, u32 reason);
     const Attached& ingress_of(const Frame& frame) const;
@@ -140,7 +141,7 @@ private:
     } count_;
 };
 
-template <Port P>
+template <Receiver P>
 Status Worker<P>::start() {
     if (ports_.empty()) return make_error("{}: expected one port at least", options_.name);
     sleepers_.clear();
@@ -152,22 +153,22 @@ Status Worker<P>::start() {
     return thread_.start(options_.name, options_.core, [this] { run(); });
 }
 
-template <Port P>
+template <Receiver P>
 void Worker<P>::stop() {
     thread_.stop();
 }
 
-template <Port P>
+template <Receiver P>
 void Worker<P>::run() {
     if constexpr (requires { P::enter_thread(); }) P::enter_thread();
     loop();
     engine_.flush(monotonic_ns(), *this);
-    for (const Attached& attached : ports_) attached.port->flush();
+    flush_ports();
     for (const auto& each : elsewhere_) flush(*each);
     if constexpr (requires { P::leave_thread(); }) P::leave_thread();
 }
 
-template <Port P>
+template <Receiver P>
 void Worker<P>::loop() {
     sleepers_.push_back({thread_.wake_descriptor(), POLLIN, 0});
     if (EvaluationLink* link = engine_.link()) sleepers_.push_back({link->to_worker.descriptor(), POLLIN, 0});
@@ -194,7 +195,7 @@ void Worker<P>::loop() {
 }
 
 // Every port once. The number of frames.
-template <Port P>
+template <Receiver P>
 u32 Worker<P>::round(u64 now) {
     constexpr u64 expiry_ns = 10'000'000;
     u32 sum = 0;
@@ -209,7 +210,7 @@ u32 Worker<P>::round(u64 now) {
         engine_.expire(now, *this);
         expired_at_ = now;
     }
-    for (const Attached& attached : ports_) attached.port->flush();
+    flush_ports();
     for (const auto& each : elsewhere_) {
         if (each->way->waiting() != 0) flush(*each);
     }
@@ -220,7 +221,7 @@ u32 Worker<P>::round(u64 now) {
 }
 
 // A port that may not wake the worker is looked after more and more rarely: twice as long each time in vain.
-template <Port P>
+template <Receiver P>
 u64 Worker<P>::longest_sleep_ns() {
     constexpr u64 idle_ns = 100'000'000;
     constexpr u64 waiting_ns = 10'000'000;
@@ -235,7 +236,7 @@ u64 Worker<P>::longest_sleep_ns() {
 }
 
 // Until a frame arrives, stop() is called, or something may have expired.
-template <Port P>
+template <Receiver P>
 void Worker<P>::sleep() {
     for (const Attached& attached : ports_) attached.port->prepare_to_sleep();
     count_.sleeps.add(1);
@@ -250,7 +251,7 @@ void Worker<P>::sleep() {
     }
 }
 
-template <Port P>
+template <Receiver P>
 const typename Worker<P>::Attached& Worker<P>::ingress_of(const Frame& frame) const {
     for (const Attached& attached : ports_) {
         if (attached.port->ifindex() == frame.ifindex) return attached;
@@ -259,7 +260,7 @@ const typename Worker<P>::Attached& Worker<P>::ingress_of(const Frame& frame) co
 }
 
 // The engine has counted the packet as forwarded, rejected or passed; it ends as a drop instead.
-template <Port P>
+template <Receiver P>
 void Worker<P>::drop_after_all(const Decision& decision, u32 reason) {
     struct port_counters& counters = counters_[decision.port % NODE_PORTS];
     const u32 verdict = verdict_of(decision.word) % VERDICT_ROWS;
@@ -270,7 +271,7 @@ void Worker<P>::drop_after_all(const Decision& decision, u32 reason) {
     counters.drops[reason]++;
 }
 
-template <Port P>
+template <Receiver P>
 void Worker<P>::transmit(Frame& frame, const Decision& decision) {
     const u8 device = node_.ports[decision.egress % NODE_PORTS].device % NODE_PORTS;
     P* const port = egress_[device];
@@ -278,7 +279,7 @@ void Worker<P>::transmit(Frame& frame, const Decision& decision) {
     const bool reachable = port != nullptr || way != nullptr;
     if (decision.split != 0 && reachable) [[unlikely]] {
         if (transmit_pieces(port, way, frame, decision)) return;
-    } else if (port != nullptr ? port->send(frame) : way != nullptr && take(port, way, frame, decision)) {
+    } else if (reachable && take(port, way, frame, decision)) {
         return;
     }
     count_.transmit_refused.add(1);
@@ -288,9 +289,11 @@ void Worker<P>::transmit(Frame& frame, const Decision& decision) {
 
 // The frame's buffer is not ours any more, unless the answer is false. `decision`: to be taken back if the
 // frame is lost later on.
-template <Port P>
+template <Receiver P>
 bool Worker<P>::take(P* port, Elsewhere* way, Frame& frame, const std::optional<Decision>& decision) {
-    if (port != nullptr) return port->send(frame);
+    if constexpr (Port<P>) {
+        if (port != nullptr) return port->send(frame);
+    }
     if (way->way->full()) flush(*way);
     const u32 number = way->way->waiting();
     if (!way->way->send(frame)) return false;
@@ -299,7 +302,14 @@ bool Worker<P>::take(P* port, Elsewhere* way, Frame& frame, const std::optional<
     return true;
 }
 
-template <Port P>
+template <Receiver P>
+void Worker<P>::flush_ports() {
+    if constexpr (Port<P>) {
+        for (const Attached& attached : ports_) attached.port->flush();
+    }
+}
+
+template <Receiver P>
 void Worker<P>::flush(Elsewhere& elsewhere) {
     count_.sent_elsewhere.add(elsewhere.way->waiting());
     elsewhere.way->flush([this, &elsewhere](u32 number) {
@@ -310,7 +320,7 @@ void Worker<P>::flush(Elsewhere& elsewhere) {
 }
 
 // As fragments. False, with the frame still ours: nothing of it left.
-template <Port P>
+template <Receiver P>
 bool Worker<P>::transmit_pieces(P* port, Elsewhere* way, Frame& frame, const Decision& decision) {
     P& source = port != nullptr ? *port : *ports_.front().port;
     if constexpr (requires(Frame & piece) { source.allocate(piece); }) {
@@ -342,7 +352,7 @@ bool Worker<P>::transmit_pieces(P* port, Elsewhere* way, Frame& frame, const Dec
     }
 }
 
-template <Port P>
+template <Receiver P>
 void Worker<P>::pass(Frame& frame, const Decision& decision) {
     const Attached& ingress = ingress_of(frame);
     if (ingress.host == nullptr || !ingress.host->deliver(frame)) {
@@ -352,7 +362,7 @@ void Worker<P>::pass(Frame& frame, const Decision& decision) {
     ingress.port->release(frame);
 }
 
-template <Port P>
+template <Receiver P>
 void Worker<P>::finish(Frame& frame, const Decision& decision) {
     switch (verdict_of(decision.word)) {
         case VERDICT_FORWARD:
@@ -363,7 +373,7 @@ void Worker<P>::finish(Frame& frame, const Decision& decision) {
     }
 }
 
-template <Port P>
+template <Receiver P>
 WorkerStatistics Worker<P>::statistics() const {
     return {count_.frames.get(),
             count_.batches.get(),

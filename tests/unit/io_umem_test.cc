@@ -26,7 +26,7 @@ TEST(Umem, HandsOutEveryBufferOnceAndTakesItBackByAnyAddressInIt) {
 
 TEST(Umem, RefusesSizesThatTheKernelOrTheTagsCannotTake) {
     EXPECT_EQ(Umem::create({.frames = 16, .frame_size = 1000, .huge_pages = false}).error().message,
-              "UMEM: frame size 1000: expected 2048 or 4096");
+              "UMEM: frame size 1000: expected a power of two, 2048 to 16384");
     EXPECT_EQ(Umem::create({.frames = 0, .frame_size = 4096, .huge_pages = false}).error().message,
               "UMEM: 0 frames of 4096 bytes: expected 1 byte to 4 GiB in all");
     EXPECT_FALSE(Umem::create({.frames = (1u << 20) + 1, .frame_size = 4096, .huge_pages = false}));

@@ -12,8 +12,8 @@ Umem::Umem(Mapping area, u32 frames, u32 frame_size)
 }
 
 Result<std::unique_ptr<Umem>> Umem::create(const UmemOptions& options) {
-    if (options.frame_size != 2048 && options.frame_size != 4096)
-        return make_error("UMEM: frame size {}: expected 2048 or 4096", options.frame_size);
+    if (!std::has_single_bit(options.frame_size) || options.frame_size < 2048 || options.frame_size > 16384)
+        return make_error("UMEM: frame size {}: expected a power of two, 2048 to 16384", options.frame_size);
     const u64 bytes = u64{options.frames} * options.frame_size;
     if (options.frames == 0 || bytes > u64{1} << 32)
         return make_error("UMEM: {} frames of {} bytes: expected 1 byte to 4 GiB in all", options.frames,

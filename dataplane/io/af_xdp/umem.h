@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The packet buffers of one worker, shared by its XDP sockets on all interfaces. One thread allocates and
-// frees.
+// The packet buffers of one worker, shared by its XDP sockets, or its packet rings, on all interfaces. One
+// thread allocates and frees.
 #pragma once
 
 #include <cassert>
@@ -11,13 +11,13 @@
 #include "dataplane/base/counter.h"
 #include "dataplane/base/mapping.h"
 #include "dataplane/base/result.h"
-#include "dataplane/packet/target.h"
+#include "dataplane/io/frame.h"
 
 namespace sluice {
 
 struct UmemOptions {
     u32 frames = 8192;       // at most 4 GiB in all
-    u32 frame_size = 4096;   // a power of two, 2048 or 4096
+    u32 frame_size = 4096;   // a power of two, 2048 to 16384; XDP sockets take 4096 at most
     bool huge_pages = true;  // where the machine has some
 };
 
@@ -44,6 +44,16 @@ public:
         for (u32 i = 0; i < taken; ++i) addresses[i] = free_[left - 1 - i];
         free_count_.set(left - taken);
         return taken;
+    }
+    // One, as an empty frame with the kernel's head room before it. False: there is none.
+    bool take(Frame& frame) {
+        u64 address = 0;
+        if (take(&address, 1) == 0) return false;
+        frame.tag = static_cast<u32>(address);
+        frame.buffer = area() + address;
+        frame.data = frame.buffer + headroom;
+        frame.end = frame.data;
+        return true;
     }
     // Any address within the buffer.
     void give(u64 address) {

@@ -122,14 +122,8 @@ u32 XskPort::receive(std::span<Frame> frames) {
 }
 
 bool XskPort::allocate(Frame& frame) {
-    u64 address = 0;
-    if (umem_.take(&address, 1) == 0) return false;
-    frame.tag = static_cast<u32>(address);
-    frame.buffer = umem_.area() + address;
-    frame.data = frame.buffer + Umem::headroom;
-    frame.end = frame.data;
     frame.ifindex = where_.ifindex;
-    return true;
+    return umem_.take(frame);
 }
 
 bool XskPort::send(const Frame& frame) {

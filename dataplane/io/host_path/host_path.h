@@ -8,6 +8,9 @@
 //
 // A port that is no kernel device (DPDK's) has a TAP device of its own name instead: the host's whole stack
 // lives on it, with the port's MAC and MTU, and what the stack sends comes out by take().
+//
+// Where packets must carry a mark that tells them from those that arrived, a pair of veth devices takes the
+// TAP's place, since only what a socket sends has a mark (decision 11).
 #pragma once
 
 #include <atomic>
@@ -28,6 +31,18 @@ public:
     // process). The error says which step the kernel refused: without the host path passed frames are dropped
     // as host_path_full.
     static Result<std::unique_ptr<HostPath>> open(const std::string& interface, u32 ifindex, u32 mtu);
+
+    // The same with the bits of `mark` set in each frame's mark, by the pair of devices "sluice-p<ifindex>"
+    // and "sluice-q<ifindex>". They go with this object; what a process that was killed has left of this name
+    // is replaced.
+    static Result<std::unique_ptr<HostPath>> open_marked(const std::string& interface, u32 ifindex, u32 mtu,
+                                                         u32 mark);
+    // Takes away what killed processes have left of such pairs.
+    static Status remove_pairs();
+
+    ~HostPath();
+    HostPath(const HostPath&) = delete;
+    HostPath& operator=(const HostPath&) = delete;
 
     // Creates the TAP device `interface` itself, set up, with the addresses that are added to it; it goes
     // with this object. Fails where an interface of this name exists.
@@ -54,7 +69,8 @@ private:
 
     std::string name_;
     u32 ifindex_ = 0;  // of the device it stands in for, or is
-    UniqueFd tap_;
+    UniqueFd tap_;     // or the socket on the pair's one end
+    bool pair_ = false;
     std::atomic<u64> delivered_{0};
     std::atomic<u64> refused_{0};
 };

@@ -2,10 +2,7 @@
 #include "dataplane/io/interception/nft_table.h"
 
 #include <fmt/format.h>
-#include <nftables/libnftables.h>
 #include <unistd.h>
-
-#include <algorithm>
 
 namespace sluice {
 
@@ -117,29 +114,12 @@ std::string nft_table_text(const std::string& name, const NftWish& wish) {
     return text + "}\n";
 }
 
-NftTable::~NftTable() {
-    if (context_ != nullptr) nft_ctx_free(context_);
-}
-
-Status NftTable::run(const std::string& commands) {
-    if (context_ == nullptr) {
-        context_ = nft_ctx_new(NFT_CTX_DEFAULT);
-        if (context_ == nullptr) return make_error("nftables: out of memory");
-        nft_ctx_buffer_output(context_);
-        nft_ctx_buffer_error(context_);
-    }
-    if (nft_run_cmd_from_buffer(context_, commands.c_str()) == 0) return {};
-    std::string why = nft_ctx_get_error_buffer(context_);
-    std::replace(why.begin(), why.end(), '\n', ' ');
-    return make_error("nftables: the table for the proxy is refused: {}", why);
-}
-
 Status NftTable::set(const NftWish& wish) {
     if (wish.empty() && !there_) return {};
     if (name_.empty()) name_ = fmt::format("sluice_{}", getpid());
     std::string commands = there_ ? fmt::format("delete table inet {}\n", name_) : "";
     if (!wish.empty()) commands += nft_table_text(name_, wish);
-    if (Status status = run(commands); !status) return status;
+    if (Status status = nft_.run(commands); !status) return status;
     there_ = !wish.empty();
     return {};
 }

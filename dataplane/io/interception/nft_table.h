@@ -11,9 +11,8 @@
 #include <vector>
 
 #include "dataplane/base/result.h"
+#include "dataplane/io/interception/nft_commands.h"
 #include "dataplane/io/sk_lookup/socket_lookup.h"
-
-struct nft_ctx;
 
 namespace sluice {
 
@@ -49,18 +48,11 @@ std::string nft_table_text(const std::string& name, const NftWish& wish);
 
 class NftTable {
 public:
-    NftTable() = default;
-    ~NftTable();
-    NftTable(const NftTable&) = delete;
-    NftTable& operator=(const NftTable&) = delete;
-
     // Makes the table what is wished for, in one transaction; an empty wish takes it away.
     Status set(const NftWish& wish);
 
 private:
-    Status run(const std::string& commands);
-
-    nft_ctx* context_ = nullptr;
+    NftCommands nft_{"the table for the proxy"};
     std::string name_;
     bool there_ = false;
 };

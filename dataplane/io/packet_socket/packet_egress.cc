@@ -29,6 +29,9 @@ Result<std::unique_ptr<PacketEgress>> PacketEgress::open(const std::string& inte
     const int on = 1;
     if (setsockopt(fd.get(), SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof on) != 0)
         return system_error(errno, "interface {}: packet socket: PACKET_QDISC_BYPASS", interface);
+    // A frame counts until the device has sent it, and a batch must not wait for that.
+    const int room = 4 << 20;
+    setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
     return std::unique_ptr<PacketEgress>(new PacketEgress(std::move(fd), ifindex, longest));
 }
 

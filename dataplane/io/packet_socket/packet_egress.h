@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A way out by an interface that another tier serves, or none: a packet socket that only sends. A worker
-// whose frames leave by its own ports at hardware's pace reaches the rest of the node's interfaces by it, at
-// the cost of a copy, and of a system call per batch. Not for receiving: the kernel's stack would see the
-// same packets.
+// A way out by a packet socket that only sends, at the cost of a copy, and of a system call per batch. It is
+// the only one of workers on packet rings; others, whose frames leave by their own ports at hardware's pace,
+// reach the rest of the node's interfaces by it.
 #pragma once
 
 #include <linux/if_packet.h>
