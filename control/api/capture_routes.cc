@@ -44,8 +44,8 @@ Result<CaptureRequest> capture_request(const std::string& text) {
     if (status) status = take(body, "bytes", "a number", bytes);
     if (status) status = take(body, "filter", "instructions of four numbers each", wanted.filter);
     if (!status) return status.error();
-    if (!is_among(wanted.tier, {"", "xdp", "af_xdp", "dpdk"}))
-        return make_error("tier: value \"{}\": expected xdp, af_xdp or dpdk", wanted.tier);
+    if (!is_among(wanted.tier, {"", "xdp", "af_xdp", "dpdk", "epoll"}))
+        return make_error("tier: value \"{}\": expected xdp, af_xdp, dpdk or epoll", wanted.tier);
     if (!is_among(wanted.direction, {"in", "out", "both"}))
         return make_error("direction: value \"{}\": expected in, out or both", wanted.direction);
     if (bytes < 14 || bytes > longest_capture)

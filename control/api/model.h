@@ -13,6 +13,7 @@
 #include "dataplane/base/result.h"
 #include "dataplane/io/af_xdp/xsk_options.h"
 #include "dataplane/io/dpdk/dpdk_statistics.h"
+#include "dataplane/io/packet_socket/packet_ring_statistics.h"
 #include "dataplane/io/xdp/xdp_attacher.h"
 #include "dataplane/tables/counters.h"
 #include "dataplane/tables/flow.h"
@@ -22,7 +23,7 @@ namespace sluice::api {
 struct TierReport {
     std::string tier;     // xdp, af_xdp, dpdk, epoll
     bool active = false;  // serves packets of the interface
-    std::string mode;     // of an active one: native, generic, hand-over, zero-copy, copy
+    std::string mode;  // of an active one: native, generic, hand-over, zero-copy, copy, packet sockets, proxy
     std::string reason;   // why not active, or why not in a better mode; empty: nothing to say
     std::string decided;  // what flag and file say: "auto (default)"
 };
@@ -53,6 +54,15 @@ struct DpdkReport {
     u64 host_refused = 0;
 };
 
+// An interface whose packets the engine takes from packet sockets, or took.
+struct PacketReport {
+    u32 rings = 0;  // 0: it is served otherwise now
+    PacketRingStatistics statistics;
+    std::string host_path;  // name of the device by which passed packets go to the host; empty: none
+    u64 host_delivered = 0;
+    u64 host_refused = 0;
+};
+
 struct InterfaceReport {
     std::string name;
     u32 port = 0;     // its number, 1 to 63
@@ -65,6 +75,7 @@ struct InterfaceReport {
     std::vector<TierReport> tiers;  // of a sub-interface: none, they are the device's
     std::vector<QueueReport> queues;
     std::optional<DpdkReport> dpdk;
+    std::optional<PacketReport> packets;
 };
 
 // Of one port by one tier.
@@ -110,7 +121,7 @@ struct WorkerReport {
     u64 frames = 0;
     u64 transmit_refused = 0;            // frames that no ring took
     u64 host_path_refused = 0;           // frames for the host that it did not take
-    u64 sent_elsewhere = 0;              // frames that left by an interface of another tier
+    u64 sent_elsewhere = 0;              // frames that left by a packet socket
     std::optional<FrameCensus> buffers;  // of an AF_XDP worker
 };
 

@@ -64,6 +64,21 @@ Json dpdk_json(const DpdkReport& port) {
             {"extended", extended}};
 }
 
+Json packets_json(const PacketReport& port) {
+    const PacketRingStatistics& s = port.statistics;
+    return {{"rings", port.rings},
+            {"packets", s.packets},
+            {"frames", s.frames},
+            {"joined", s.joined},
+            {"checksums", s.checksums},
+            {"tagged", s.tagged},
+            {"unreadable", s.unreadable},
+            {"too_long", s.too_long},
+            {"lost", s.lost},
+            {"host_path",
+             {{"device", port.host_path}, {"to_host", port.host_delivered}, {"refused", port.host_refused}}}};
+}
+
 Json interface_json(const InterfaceReport& interface, const std::vector<TrafficReport>& traffic) {
     Json tiers = Json::array();
     for (const TierReport& tier : interface.tiers) {
@@ -88,6 +103,8 @@ Json interface_json(const InterfaceReport& interface, const std::vector<TrafficR
     }
     Json dpdk = nullptr;
     if (interface.dpdk) dpdk = dpdk_json(*interface.dpdk);
+    Json packets = nullptr;
+    if (interface.packets) packets = packets_json(*interface.packets);
     Json counters = Json::object();
     for (const TrafficReport& each : traffic) {
         if (each.interface == interface.name) counters[each.tier] = counters_json(each.counters);
@@ -103,6 +120,7 @@ Json interface_json(const InterfaceReport& interface, const std::vector<TrafficR
             {"tiers", tiers},
             {"queues", queues},
             {"dpdk", dpdk},
+            {"packet_sockets", packets},
             {"traffic", counters}};
 }
 

@@ -70,7 +70,6 @@ struct Search {
 
 const std::vector<Limitation>& limitations() {
     static const std::vector<Limitation> all = {
-        {"interfaces[].tiers[]", {"dpdk", "xdp", "af_xdp"}},
         {"interfaces[].require[]", {"xdp_native", "af_xdp", "af_xdp_zero_copy", "dpdk"}},
         {"policy.rules[].priority", {}},
         {"policy.rules[].log", {"off"}},

@@ -23,6 +23,7 @@ sandbox::Needs needs_of(const config::Config& config, const Plans& plans, const 
     for (const auto& [name, plan] : plans) {
         needs.programs = needs.programs || plan.needs_program();
         needs.dpdk = needs.dpdk || plan.dpdk;
+        needs.packets = needs.packets || (plan.packets && claims_packets(config));
     }
     for (const config::Interface& interface : config.interfaces) {
         const auto plan = plans.find(interface.name);

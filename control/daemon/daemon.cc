@@ -154,6 +154,7 @@ Status Daemon::clean(const std::string& file) {
     const Result<NodeLock> lock = NodeLock::take(config->control.socket + ".lock");
     if (!lock) return lock.error();
     if (Status status = ProxyTier::clean(); !status) return status;
+    if (Status status = PacketTier::clean(); !status) return status;
     std::error_code ignored;
     if (!std::filesystem::exists(config->state.bpffs, ignored)) return {};
     const MapSizes sizes = MapSizes::rounded(config->tables.flows, config->tables.sources,

@@ -23,6 +23,7 @@ Status Daemon::check_capture(const std::string& interface, const std::string& ti
     const bool lives = std::any_of(plans_.begin(), plans_.end(), [&](const auto& each) {
         const InterfacePlan& plan = each.second;
         if (tier == "dpdk") return plan.dpdk;
+        if (tier == "epoll") return plan.packets && claims_packets(config_);
         return tier == "af_xdp" ? plan.af_xdp : plan.needs_program();
     });
     if (!tier.empty() && !lives) return make_error("tier {}: no interface is to be served by it", tier);

@@ -70,7 +70,7 @@ DeviceTiers Daemon::tiers_of(u32 ifindex) const {
         if (!port.present || port.port.ifindex != ifindex || port.name != port.device) continue;
         for (const api::TierReport& tier : tiers_->tier_reports(plans_.at(port.name))) {
             if (tier.active && tier.tier == "xdp") out.xdp = true;
-            if (tier.active && (tier.tier == "af_xdp" || tier.tier == "dpdk")) out.engine = tier.tier;
+            if (tier.active && tier.tier != "xdp") out.engine = tier.tier;
         }
     }
     return out;

@@ -43,6 +43,7 @@ Status Daemon::open_tiers() {
         if (!plan) return plan.error();
         plans_.emplace(interface.name, std::move(*plan));
     }
+    if (Status status = PacketTier::clean(); !status) spdlog::warn("{}", status.error().message);
     if (Status status = tiers_->open(config_, plans_); !status) return status;
     if (Status status = confine(); !status) return status;  // threads that start now are confined, too
     start_captures();

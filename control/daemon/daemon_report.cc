@@ -22,6 +22,18 @@ bool run_statistics_are_on() {
     return file >> on && on == 1;
 }
 
+// The tier has two parts: packet sockets, which TIER tells of, and the proxy, whose sockets are the node's.
+void add_proxy(const api::TierReport& proxy, api::TierReport& tier) {
+    if (!proxy.active && tier.reason.empty() && !tier.active) tier.reason = proxy.reason;
+    if (!proxy.active) return;
+    const auto join = [](const std::string& one, const std::string& other, const char* between) {
+        return one + (one.empty() || other.empty() ? "" : between) + other;
+    };
+    tier.mode = join(tier.mode, proxy.mode, "; ");
+    tier.reason = tier.active ? join(tier.reason, proxy.reason, "; ") : proxy.reason;
+    tier.active = true;
+}
+
 }  // namespace
 
 std::vector<backend_counters> Daemon::raw_backend_counters() const {
@@ -33,6 +45,7 @@ std::vector<backend_counters> Daemon::raw_backend_counters() const {
     }
     tiers_->pool_history().add_to(tiers_->pool(), counters);
     tiers_->dpdk().add_to(counters);
+    tiers_->packets().add_to(counters);
     return counters;
 }
 
@@ -45,6 +58,7 @@ std::vector<pair_counters> Daemon::raw_rule_counters() const {
     }
     tiers_->pool_history().add_to(tiers_->pool(), counters);
     tiers_->dpdk().add_to(counters);
+    tiers_->packets().add_to(counters);
     if (proxy_.proxy()) proxy_.proxy()->add_rules(counters);
     return counters;
 }
@@ -65,16 +79,12 @@ void Daemon::report_interfaces(api::Report& report) const {
         if (port.name == port.device) {
             interface.tiers = tiers_->tier_reports(plans_.at(port.name));
             for (api::TierReport& tier : interface.tiers) {
-                const bool other = tier.tier != tier_name(config::Tier::epoll);
-                if (other || (!tier.reason.empty() && !proxy_.tier_report().active)) continue;
-                const std::string decided = tier.decided;
-                tier = proxy_.tier_report();
-                tier.tier = tier_name(config::Tier::epoll);
-                tier.decided = decided;
+                if (tier.tier == tier_name(config::Tier::epoll)) add_proxy(proxy_.tier_report(), tier);
             }
             if (port.present)
                 interface.queues = tiers_->pool_history().queue_reports(tiers_->pool(), port.name);
             interface.dpdk = tiers_->dpdk().device_report(port.name);
+            interface.packets = tiers_->packets().device_report(port.name);
             if (interface.dpdk) interface.up = interface.dpdk->link.up;
         }
         report.interfaces.push_back(std::move(interface));
@@ -94,6 +104,7 @@ void Daemon::report_traffic(api::Report& report) const {
     if (tiers_->pool() != nullptr || !tiers_->pool_history().empty())
         add_tier("af_xdp", tiers_->pool_history().ports(tiers_->pool()));
     if (tiers_->dpdk().has_run()) add_tier("dpdk", tiers_->dpdk().ports());
+    if (tiers_->packets().has_run()) add_tier("epoll", tiers_->packets().ports());
 }
 
 void Daemon::report_services(api::Report& report) const {
@@ -137,6 +148,7 @@ void Daemon::report_flows(api::Report& report) const {
     report.evaluator = tiers_->evaluation().report();
     add_worker(flows.counters, tiers_->pool_history().counters(tiers_->pool()));
     for (const worker_counters& worker : tiers_->dpdk().counters()) add_worker(flows.counters, worker);
+    for (const worker_counters& worker : tiers_->packets().counters()) add_worker(flows.counters, worker);
     report.trace_every = tiers_->node().trace_every;
     if (tiers_->xdp() == nullptr) return;
     if (const auto counters = read_cpu_counters(tiers_->xdp()->maps())) add_worker(flows.counters, *counters);
@@ -167,6 +179,9 @@ api::Report Daemon::report_now() {
     for (const api::WorkerReport& each :
          tiers_->dpdk().worker_reports(static_cast<u32>(report.workers.size())))
         report.workers.push_back(each);
+    for (const api::WorkerReport& each :
+         tiers_->packets().worker_reports(static_cast<u32>(report.workers.size())))
+        report.workers.push_back(each);
     const auto add_placement = [&](const Placement& placement) {
         report.placement.numa = placement.plan.numa;
         report.placement.reason = placement.plan.numa_reason;
@@ -178,6 +193,7 @@ api::Report Daemon::report_now() {
     };
     if (tiers_->pool() != nullptr) add_placement(tiers_->pool()->placement());
     if (const Placement* dpdk = tiers_->dpdk().placement()) add_placement(*dpdk);
+    if (const Placement* packets = tiers_->packets().placement()) add_placement(*packets);
     report.no_workers = report.workers.empty() ? tiers_->no_workers() : "";
     const netlink::MirrorCounters& kernel = mirror_->counters();
     report.proxy = proxy_.report();

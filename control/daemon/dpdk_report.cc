@@ -70,28 +70,28 @@ std::vector<netlink::Link> DpdkTier::links() const {
 
 bool DpdkTier::running() const { return !state_->members.empty(); }
 
-bool DpdkTier::has_run() const { return running() || !state_->past_workers.empty(); }
+bool DpdkTier::has_run() const { return running() || state_->past.any; }
 
 const Placement* DpdkTier::placement() const { return running() ? &state_->placement : nullptr; }
 
 std::vector<port_counters> DpdkTier::ports() const {
-    std::vector<port_counters> sum = state_->past_ports;
+    std::vector<port_counters> sum = state_->past.ports;
     for (const auto& member : state_->members) control::add_ports(sum, member->counters.ports());
     return sum;
 }
 
 void DpdkTier::add_to(std::vector<backend_counters>& counters) const {
-    add_all(counters, std::span<const backend_counters>(state_->past_backends));
+    add_all(counters, std::span<const backend_counters>(state_->past.backends));
     for (const auto& member : state_->members) add_all(counters, member->counters.backends());
 }
 
 void DpdkTier::add_to(std::vector<pair_counters>& counters) const {
-    add_all(counters, std::span<const pair_counters>(state_->past_rules));
+    add_all(counters, std::span<const pair_counters>(state_->past.rules));
     for (const auto& member : state_->members) add_all(counters, member->counters.rules());
 }
 
 std::vector<worker_counters> DpdkTier::counters() const {
-    std::vector<worker_counters> all = state_->past_workers;
+    std::vector<worker_counters> all = {state_->past.workers};
     for (const auto& member : state_->members) all.push_back(member->counters.worker());
     return all;
 }

@@ -5,10 +5,9 @@
 
 #include "control/daemon/dpdk_tier.h"
 #include "control/daemon/kernel_router.h"
-#include "dataplane/io/dpdk/dpdk_port.h"
 #include "dataplane/io/dpdk/host_bridge.h"
 #include "dataplane/io/dpdk/stand_in.h"
-#include "dataplane/worker/worker.h"
+#include "dataplane/worker/dpdk_worker.h"
 
 namespace sluice::control {
 
@@ -65,7 +64,6 @@ struct DpdkTier::State {
     Status add_member(u32 index, NodeTables& tables, const DpdkWorkers& options);
     void add_ports(DpdkMember& member, u32 index, const DpdkWorkers& options);
     u32 rank_of(const std::string& device, u32 worker) const;
-    void keep_counters();
     void stop();
     std::vector<WayOut> ways_of(const DpdkWorkers& options) const;
     u32 made_up() const;  // an ifindex for a port that is no kernel device
@@ -83,11 +81,7 @@ struct DpdkTier::State {
     std::vector<std::unique_ptr<DpdkMember>> members;
     HostBridge bridge;
     u32 seconds = 0;
-    // Of workers that have stopped: what they counted stays counted.
-    std::vector<port_counters> past_ports = std::vector<port_counters>(NODE_PORTS);
-    std::vector<backend_counters> past_backends;
-    std::vector<pair_counters> past_rules;
-    std::vector<worker_counters> past_workers;
+    PastCounts past;
 };
 
 }  // namespace sluice::control

@@ -16,8 +16,9 @@ namespace sluice::control {
 
 namespace {
 
-// Behind them lie the AF_XDP workers' and the XDP program's.
+// Before them lie the XDP program's and the AF_XDP workers', behind them those of packet sockets.
 constexpr u32 first_scratch = FLOW_SCRATCH * 3 / 4;
+constexpr u32 scratch_slots = FLOW_SCRATCH / 8;
 
 }  // namespace
 
@@ -74,12 +75,8 @@ Status DpdkTier::State::add_member(u32 index, NodeTables& tables, const DpdkWork
     struct tables view {};
     tables.fill(view);
     member->counters.fill(view);
-    view.scratch = first_scratch + index % (FLOW_SCRATCH - first_scratch);
-    EngineOptions engine;
-    engine.fragments = options.fragments;
-    if (options.evaluation != nullptr) engine.evaluation = options.evaluation->connect();
-    if (options.captures != nullptr) engine.capture = options.captures->tap("dpdk");
-    member->engine = std::make_unique<Engine>(view, member->router, engine);
+    view.scratch = first_scratch + index % scratch_slots;
+    member->engine = std::make_unique<Engine>(view, member->router, options.engine("dpdk"));
     if (tables.image()) member->engine->set_image(tables.image()->data());
     member->place = place;
     WorkerOptions worker;
@@ -140,17 +137,6 @@ Status DpdkTier::start_workers(NodeTables& tables, const DpdkWorkers& options) {
     return status;
 }
 
-void DpdkTier::State::keep_counters() {
-    for (const auto& member : members) {
-        control::add_ports(past_ports, member->counters.ports());
-        past_backends.resize(std::max(past_backends.size(), member->counters.backends().size()));
-        past_rules.resize(std::max(past_rules.size(), member->counters.rules().size()));
-        add_all(past_backends, member->counters.backends());
-        add_all(past_rules, member->counters.rules());
-        past_workers.push_back(member->counters.worker());
-    }
-}
-
 // What has been handed over already, and what the kernel is still handing over, for a twentieth of a second
 // at most. What comes from devices without our program in front does not end: it waits in their rings.
 void DpdkTier::State::work_off() const {
@@ -179,7 +165,7 @@ bool DpdkTier::State::only_behind_program() const {
 void DpdkTier::State::stop() {
     bridge.stop();
     for (const auto& member : members) member->worker->stop();
-    keep_counters();
+    for (const auto& member : members) past.keep(member->counters);
     members.clear();
 }
 

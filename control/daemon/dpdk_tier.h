@@ -11,28 +11,19 @@
 #include <vector>
 
 #include "control/api/model.h"
-#include "control/capture/captures.h"
 #include "control/config/config.h"
-#include "control/daemon/evaluation_tier.h"
+#include "control/daemon/engine_workers.h"
 #include "control/daemon/node_tables.h"
 #include "control/daemon/placement.h"
 #include "control/daemon/plan.h"
-#include "control/daemon/ways_out.h"
 #include "dataplane/io/netlink/kernel_mirror.h"
 
 namespace sluice::control {
 
 using Plans = std::map<std::string, InterfacePlan>;  // by device
 
-struct DpdkWorkers {
-    config::Workers settings;
-    u32 fragments = 16384;
-    MapSizes sizes;
+struct DpdkWorkers : EngineWorkers {    // ways by devices that DPDK drives are left out
     std::map<std::string, u8> numbers;  // of ports, by interface
-    EvaluationTier* evaluation = nullptr;
-    capture::Captures* captures = nullptr;
-    std::vector<u32> taken;    // cores of the AF_XDP workers
-    std::vector<WayOut> ways;  // by kernel devices; those that DPDK drives are left out
 };
 
 class DpdkTier {

@@ -43,6 +43,12 @@ std::string_view tier_name(config::Tier tier) {
     return "";
 }
 
+bool claims_packets(const config::Config& config) {
+    const auto forwarded = [](const config::Service& each) { return each.mode != config::Mode::proxy; };
+    return !config.policy.managed.empty() || !config.tunnels.empty() ||
+           std::any_of(config.services.begin(), config.services.end(), forwarded);
+}
+
 // A flag of the environment beats a move, as it beats the file.
 static Status check_move(InterfacePlan& plan) {
     for (TierPlan& tier : plan.tiers) {
@@ -70,6 +76,7 @@ Result<InterfacePlan> plan_interface(const config::Interface& interface, const c
         if (decision.tier == config::Tier::dpdk) plan.dpdk = plan.tiers.back().wanted;
         if (decision.tier == config::Tier::xdp) plan.xdp = plan.tiers.back().wanted;
         if (decision.tier == config::Tier::af_xdp) plan.af_xdp = plan.tiers.back().wanted;
+        if (decision.tier == config::Tier::epoll) plan.packets = plan.tiers.back().wanted;
     }
     if (moved_to) {
         if (Status status = check_move(plan); !status) return status.error();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "control/config/config.h"
 #include "control/config/flags.h"
 #include "dataplane/base/result.h"
 #include "dataplane/io/af_xdp/xsk_options.h"
@@ -29,6 +30,7 @@ struct InterfacePlan {
     bool require_af_xdp = false;
     bool require_dpdk = false;
     ZeroCopy zero_copy = ZeroCopy::automatic;
+    bool packets = false;         // packet sockets may serve, where none of the others does
     std::vector<TierPlan> tiers;  // in the order to try
 
     bool dpdk_behind_program = false;      // by net_af_xdp: the XDP program hands over to it
@@ -42,6 +44,10 @@ struct InterfacePlan {
 };
 
 std::string_view tier_name(config::Tier tier);
+
+// Whether anything that an interface receives may be the engine's: services that packets are forwarded for,
+// managed prefixes, tunnels. What is the proxy's alone comes by the host's stack anyway.
+bool claims_packets(const config::Config& config);
 
 // `interface` is a device's section; `moved_to` as in the plan. Fails when `require:` asks for what is
 // switched off, and when flags keep the interface from being served by what it was moved to.

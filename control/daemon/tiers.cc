@@ -33,20 +33,21 @@ bool outgrown(const std::map<std::string, u32>& now, const std::map<std::string,
 Status Tiers::open(const config::Config& config, const Plans& plans) {
     const bool wanted =
         std::any_of(plans.begin(), plans.end(), [](const auto& each) { return each.second.needs_program(); });
-    const bool dpdk =
-        std::any_of(plans.begin(), plans.end(), [](const auto& each) { return each.second.dpdk; });
+    const bool engines = std::any_of(plans.begin(), plans.end(), [&](const auto& each) {
+        return each.second.dpdk || (each.second.packets && claims_packets(config));
+    });
     std::error_code ignored;
     sizes_ = MapSizes::rounded(config.tables.flows, config.tables.sources, config.tables.backends,
                                POLICY_MAX_WORDS * 64);
     const MemoryScope scope(placement_.table_nodes(config));
     if (!scope.refusal().empty()) spdlog::warn("tables are not bound to a node: {}", scope.refusal());
     if (!wanted && !std::filesystem::exists(config.state.bpffs, ignored))
-        return dpdk ? open_tables() : Status{};
+        return engines ? open_tables() : Status{};
     auto opened = XdpDataplane::open({config.state.bpffs, sizes_, true});
     if (!opened) {
         open_refusal_ = opened.error().message;
         spdlog::warn("XDP cannot be had: {}", open_refusal_);
-        return dpdk ? open_tables() : check_requirements(plans);
+        return engines ? open_tables() : check_requirements(plans);
     }
     if (wanted) {
         xdp_ = std::move(*opened);
@@ -55,7 +56,7 @@ Status Tiers::open(const config::Config& config, const Plans& plans) {
     }
     spdlog::info("an earlier daemon's program is taken off: no interface wants it");
     if (Status status = (*opened)->detach_all(); !status) return status;
-    return dpdk ? open_tables() : Status{};
+    return engines ? open_tables() : Status{};
 }
 
 Status Tiers::open_tables() {
@@ -111,31 +112,40 @@ Status Tiers::publish(const compile::Snapshot& snapshot) {
     return tables_->publish(snapshot, [this](const Image& next) {
         if (pool_) pool_->set_image(next);
         dpdk_.set_image(next);
+        packets_.set_image(next);
     });
 }
 
 Status Tiers::bring_up(const config::Config& config, const Plans& plans,
                        const std::vector<PortSetting>& ports) {
     if (!tables_) return {};
+    claims_ = claims_packets(config);
+    update_packets(config, plans, ports, true);
     if (xdp_) {
         update_devices(plans, ports);
         update_workers(config, plans, ports);
     }
     start_dpdk(config, ports);
     hand_over_to_engines(ports);
+    take_off_unserved(plans);
+    update_packets(config, plans, ports, false);
+    return check_requirements(plans);
+}
+
+// Devices whose packets nobody but an engine was to take, and none does.
+void Tiers::take_off_unserved(const Plans& plans) {
     for (auto& [name, device] : devices_) {
         const auto plan = plans.find(name);
         if (plan == plans.end() || !engine_only(plan->second) || device.engine || !device.attachment ||
             dpdk_.serves(name))
             continue;
-        spdlog::warn("interface {}: its packets pass to the host: no engine takes them", name);
+        spdlog::warn("interface {}: the program is taken off: no engine takes what it hands over", name);
         detach(device);
     }
-    return check_requirements(plans);
 }
 
-void Tiers::start_dpdk(const config::Config& config, const std::vector<PortSetting>& ports) {
-    DpdkWorkers options;
+EngineWorkers Tiers::engine_workers(const config::Config& config, const std::vector<PortSetting>& ports) {
+    EngineWorkers options;
     options.settings = config.workers;
     options.fragments = config.tables.fragments;
     options.sizes = sizes_;
@@ -143,6 +153,11 @@ void Tiers::start_dpdk(const config::Config& config, const std::vector<PortSetti
     options.captures = captures_;
     if (pool_) options.taken = pool_->placement().cores();
     options.ways = ways_out(ports);
+    return options;
+}
+
+void Tiers::start_dpdk(const config::Config& config, const std::vector<PortSetting>& ports) {
+    DpdkWorkers options{engine_workers(config, ports), {}};
     for (const PortSetting& port : ports) {
         if (port.name == port.device) options.numbers[port.name] = port.number;
     }
@@ -345,6 +360,7 @@ void Tiers::stop_workers() {
 }
 
 Status Tiers::detach_all() {
+    packets_.stop();
     dpdk_.stop_workers();
     stop_workers();
     devices_.clear();

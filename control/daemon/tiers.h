@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The tiers of this node as one thing: the XDP program on its interfaces, the workers behind it, and the
-// snapshot that both run on. Where a tier cannot be had the next one serves, and the reason is kept. Control
-// thread only.
+// The tiers of this node as one thing: the XDP program on its interfaces, the workers behind it and on other
+// devices, and the snapshot that all run on. Where a tier cannot be had the next one serves, and the reason
+// is kept. Control thread only.
 #pragma once
 
 #include <map>
@@ -17,6 +17,7 @@
 #include "control/daemon/environment.h"
 #include "control/daemon/evaluation_tier.h"
 #include "control/daemon/node_tables.h"
+#include "control/daemon/packet_tier.h"
 #include "control/daemon/plan.h"
 #include "control/daemon/pool_history.h"
 #include "control/daemon/worker_pool.h"
@@ -28,7 +29,10 @@ namespace sluice::control {
 class Tiers {
 public:
     Tiers(netlink::KernelMirror& mirror, config::Flag numa)
-        : mirror_(mirror), placement_(numa), dpdk_(mirror, placement_, [this] { let_program_serve(true); }) {}
+        : mirror_(mirror),
+          placement_(numa),
+          dpdk_(mirror, placement_, [this] { let_program_serve(true); }),
+          packets_(mirror, placement_) {}
 
     // Opens (or adopts) the program's maps, if a plan wants the program. Without them only DPDK ports are
     // served, out of this process's memory: an error only where `require:` says so. Programs that an earlier
@@ -79,6 +83,7 @@ public:
     // Of pool() and those before it.
     const PoolHistory& pool_history() const { return history_; }
     const DpdkTier& dpdk() const { return dpdk_; }
+    const PacketTier& packets() const { return packets_; }
     EvaluationTier& evaluation() { return evaluation_; }
     const EvaluationTier& evaluation() const { return evaluation_; }
     const std::string& no_workers() const { return no_workers_; }
@@ -98,6 +103,11 @@ private:
     };
 
     Status open_tables();
+    bool packets_wanted(const config::Config& config, const InterfacePlan& plan) const;
+    void update_packets(const config::Config& config, const Plans& plans,
+                        const std::vector<PortSetting>& ports, bool program_is_due);
+    EngineWorkers engine_workers(const config::Config& config, const std::vector<PortSetting>& ports);
+    void take_off_unserved(const Plans& plans);
     // Whether the program is to be on the device: not where DPDK drives it without one.
     bool program_wanted(const InterfacePlan& plan) const;
     void start_dpdk(const config::Config& config, const std::vector<PortSetting>& ports);
@@ -122,6 +132,8 @@ private:
     Status check_requirements(const Plans& plans) const;
     api::TierReport report_xdp(const Device* device, const InterfacePlan& plan) const;
     api::TierReport report_af_xdp(const Device* device) const;
+    api::TierReport report_packets(const InterfacePlan& plan, const Device* device) const;
+    std::string no_packets(const InterfacePlan& plan) const;
     const Device* find(const std::string& name) const;
 
     netlink::KernelMirror& mirror_;
@@ -132,7 +144,9 @@ private:
     capture::Captures* captures_ = nullptr;
     EvaluationTier evaluation_;  // looks flows up in the tables
     DpdkTier dpdk_;              // its workers use the tables
+    PacketTier packets_;         // so do its own
     std::string no_dpdk_;
+    bool claims_ = false;  // something of what arrives may be the engine's
     std::string open_refusal_;
     std::map<std::string, Device> devices_;
     std::unique_ptr<WorkerPool> pool_;

@@ -65,7 +65,10 @@ Status Tiers::check_moved(const InterfacePlan& plan) const {
         case config::Tier::af_xdp:
             if (!attached) return refuse(program);
             return engine_runs(plan.name) ? Status{} : refuse(first_of(device->engine_refusal, no_workers_));
-        case config::Tier::epoll: return attached ? refuse("the XDP program is still there") : Status{};
+        case config::Tier::epoll:
+            if (attached) return refuse("the XDP program is still there");
+            return plan.packets && claims_ && !packets_.serves(plan.name) ? refuse(no_packets(plan))
+                                                                          : Status{};
     }
     return {};
 }
@@ -75,6 +78,9 @@ std::string Tiers::unserved(const InterfacePlan& plan) const {
         if (dpdk_.running()) return "";
         return fmt::format("interface {}: {}", plan.name, first_of(no_dpdk_, "not brought up yet"));
     }
+    if (packets_.serves(plan.name)) return "";
+    if (!plan.program() && !plan.dpdk)
+        return plan.packets && claims_ ? fmt::format("interface {}: {}", plan.name, no_packets(plan)) : "";
     if (!plan.program())
         return plan.dpdk ? first_of(dpdk_.refusal(plan.name), fmt::format("interface {}: no DPDK", plan.name))
                          : "";
@@ -119,6 +125,26 @@ api::TierReport Tiers::report_af_xdp(const Device* device) const {
     return report;
 }
 
+std::string Tiers::no_packets(const InterfacePlan& plan) const {
+    return first_of(packets_.refusal(plan.name), mirror_.view().link(plan.name) != nullptr
+                                                     ? "not brought up yet"
+                                                     : "the interface does not exist");
+}
+
+// Of packet sockets alone; the proxy's part of the tier is not an interface's.
+api::TierReport Tiers::report_packets(const InterfacePlan& plan, const Device* device) const {
+    if (packets_.serves(plan.name)) return packets_.tier_report(plan.name);
+    api::TierReport report;
+    if (!claims_)
+        report.reason =
+            "nothing to do for packet sockets: no service, managed prefix or tunnel claims packets";
+    else if (device != nullptr && device->attachment)
+        report.reason = "packet sockets are not needed: the XDP program serves the interface";
+    else
+        report.reason = "packet sockets: " + no_packets(plan);
+    return report;
+}
+
 std::vector<api::TierReport> Tiers::tier_reports(const InterfacePlan& plan) const {
     std::vector<api::TierReport> reports;
     const Device* device = find(plan.name);
@@ -130,6 +156,8 @@ std::vector<api::TierReport> Tiers::tier_reports(const InterfacePlan& plan) cons
             report = dpdk_.tier_report(plan.name);
         else if (dpdk_.serves(plan.name))
             report.reason = "not needed: dpdk serves the interface";
+        else if (tier.tier == config::Tier::epoll)
+            report = report_packets(plan, device);
         else if (tier.tier == config::Tier::xdp)
             report = report_xdp(device, plan);
         else if (tier.tier == config::Tier::af_xdp)

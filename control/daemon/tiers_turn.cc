@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An interface on its way from one tier to another. The XDP program stays in front of it all the time, and
-// there is one flow table: so whenever an engine pauses, the program forwards by the same flows itself, and
-// no packet meets the host's stack, which would answer what it does not know.
+// An interface on its way from one tier to another. The XDP program stays in front of it all the time, or
+// until packet sockets have taken its place, and there is one flow table: so whenever an engine pauses, the
+// program forwards by the same flows itself, and no packet meets the host's stack, which would answer what it
+// does not know.
 #include <algorithm>
 
 #include "control/daemon/tiers.h"
 #include "dataplane/base/log.h"
+#include "dataplane/io/netlink/device_queues.h"
 
 namespace sluice::control {
 
@@ -25,6 +27,7 @@ void Tiers::set_devices(const config::Config& config, const Plans& plans) {
         if (device.ifindex != 0 && !device.attachment) attach(plan->second, device);
     }
     dpdk_.set_devices(config, plans);
+    packets_.forget_refusals();
 }
 
 bool Tiers::engine_runs(const std::string& device) const {
@@ -54,6 +57,30 @@ void Tiers::hand_over_to_engines(const std::vector<PortSetting>& ports) {
         const Status status = tables_->set_port(port.number, port.port);
         if (!status) spdlog::warn("interface {}: {}", port.name, status.error().message);
     }
+}
+
+// Whether an engine on packet sockets is to have the device's packets: no program is on it, nor will be.
+bool Tiers::packets_wanted(const config::Config& config, const InterfacePlan& plan) const {
+    if (!plan.packets || !claims_packets(config) || dpdk_.serves(plan.name)) return false;
+    const Device* const known = find(plan.name);
+    return !program_wanted(plan) || known == nullptr || !known->attachment;
+}
+
+// They are there before a program goes, and until one has come: what it passes meanwhile they pass as well.
+// `program_is_due`: programs have not been attached yet.
+void Tiers::update_packets(const config::Config& config, const Plans& plans,
+                           const std::vector<PortSetting>& ports, bool program_is_due) {
+    std::vector<PacketDevice> devices;
+    for (const WayOut& way : ways_out(ports)) {
+        const InterfacePlan& plan = plans.at(way.interface);
+        const bool due = program_is_due && program_wanted(plan);
+        if (due ? !packets_.serves(way.interface) : !packets_wanted(config, plan)) continue;
+        const auto section = std::find_if(config.interfaces.begin(), config.interfaces.end(),
+                                          [&](const auto& each) { return each.name == way.interface; });
+        const u32 rings = section->queues.value_or(netlink::receive_queues(way.interface));
+        devices.push_back({way.interface, way.ifindex, way.device, way.mtu, rings});
+    }
+    packets_.set(*tables_, devices, engine_workers(config, ports));
 }
 
 // Devices of the kernel's that are ports.

@@ -15,8 +15,8 @@
 #include "dataplane/io/netlink/device_queues.h"
 #include "dataplane/placement/huge_pages.h"
 #include "dataplane/placement/memory_scope.h"
+#include "dataplane/worker/kernel_workers.h"
 #include "dataplane/worker/table_memory.h"
-#include "dataplane/worker/worker.h"
 
 namespace sluice::control {
 

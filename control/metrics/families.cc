@@ -176,6 +176,38 @@ void sockets(const Report& report, Families& out) {
     }
 }
 
+struct RingColumn {
+    const char* name;
+    const char* help;
+    u64 PacketRingStatistics::*member;
+};
+constexpr RingColumn ring_columns[] = {
+    {"sluice_packet_ring_packets_total", "Packets taken from an interface's packet sockets.",
+     &PacketRingStatistics::packets},
+    {"sluice_packet_ring_frames_total", "Frames that they were on the wire.", &PacketRingStatistics::frames},
+    {"sluice_packet_ring_lost_total", "Packets that found no room in the ring (tp_drops).",
+     &PacketRingStatistics::lost},
+    {"sluice_packet_ring_unreadable_total", "Packets cut off, or with an offload that is not known.",
+     &PacketRingStatistics::unreadable},
+    {"sluice_packet_ring_too_long_total", "Frames longer than a packet buffer.",
+     &PacketRingStatistics::too_long},
+    {"sluice_packet_ring_joined_total",
+     "Packets that were several frames in one (GRO, segmentation offload).", &PacketRingStatistics::joined},
+    {"sluice_packet_ring_checksums_total", "Checksums left to hardware, and finished here.",
+     &PacketRingStatistics::checksums},
+};
+
+void rings(const Report& report, Families& out) {
+    for (const RingColumn& column : ring_columns) {
+        auto family = FamilyBuilder::counter(column.name, column.help);
+        for (const api::InterfaceReport& interface : report.interfaces) {
+            if (interface.packets)
+                family.add({{"interface", interface.name}}, interface.packets->statistics.*column.member);
+        }
+        out.push_back(family.take());
+    }
+}
+
 void workers(const Report& report, Families& out) {
     auto busy = FamilyBuilder::counter("sluice_worker_busy_seconds_total", "Time a worker spent on frames.");
     auto idle = FamilyBuilder::counter("sluice_worker_idle_seconds_total", "Time it found none.");
@@ -311,6 +343,7 @@ Families families(const Report& report) {
     services(report, out);
     health_families(report, out);
     sockets(report, out);
+    rings(report, out);
     add_dpdk(report, out);
     workers(report, out);
     buffers(report, out);

@@ -33,7 +33,8 @@ bool has(cap_t set, cap_value_t value, cap_flag_t flag) {
 std::vector<std::string> needed_capabilities(const Needs& needs) {
     std::set<std::string> names = {"cap_net_admin", "cap_net_bind_service"};
     if (needs.programs || needs.ebpf) names.insert({"cap_bpf", "cap_perfmon"});
-    if (needs.programs || needs.dpdk) names.insert({"cap_net_raw", "cap_ipc_lock"});
+    if (needs.programs || needs.dpdk || needs.packets) names.insert("cap_net_raw");
+    if (needs.programs || needs.dpdk) names.insert("cap_ipc_lock");
     // Programs and maps of others, and our own from before, are found by their number.
     if (needs.programs) names.insert("cap_sys_admin");
     if (needs.pci_devices) names.insert({"cap_sys_admin", "cap_sys_rawio"});

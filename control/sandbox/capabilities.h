@@ -15,6 +15,7 @@ struct Needs {
     bool programs = false;     // XDP programs and XDP sockets
     bool ebpf = false;         // sk_lookup and sockmap programs
     bool dpdk = false;         // any DPDK device
+    bool packets = false;      // packet sockets
     bool pci_devices = false;  // a DPDK device on the PCI bus
 };
 

@@ -132,7 +132,7 @@ void add_capture(CLI::App& app, const Add& add, Options& options) {
         ->option_text("FILE");
     command->add_option("--interface", words.interface, "only packets that come by it");
     command->add_option("--tier", words.tier, "only what this tier sees")
-        ->check(CLI::IsMember({"xdp", "af_xdp", "dpdk"}));
+        ->check(CLI::IsMember({"xdp", "af_xdp", "dpdk", "epoll"}));
     command->add_option("--direction", words.direction, "in: as they come; out: as they leave; or both")
         ->check(CLI::IsMember({"in", "out", "both"}))
         ->capture_default_str();

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <net/if.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,7 +8,9 @@
 
 #include "control/sluicectl/device_facts.h"
 #include "control/sluicectl/probe_machine.h"
+#include "dataplane/io/interception/ingress_guard.h"
 #include "dataplane/io/netlink/device_queues.h"
+#include "dataplane/io/packet_socket/packet_ring.h"
 #include "dataplane/placement/topology.h"
 
 namespace sluice::ctl {
@@ -58,6 +61,19 @@ Json zero_copy_check(const std::string& name, const DeviceFacts& facts, bool try
     return check("zero-copy", facts.features->zero_copy ? "pass" : "note",
                  facts.features->zero_copy ? "the driver says yes" : "the driver says no",
                  facts.features->zero_copy ? "--try asks for a socket" : "XDP sockets copy");
+}
+
+// A ring that shows nothing, and a table that keeps nothing away: both go at once.
+Json packet_check(const std::string& name) {
+    PacketRingOptions options;
+    options.blocks = 2;
+    const auto ring = PacketRing::open(name, if_nametoindex(name.c_str()), options);
+    Status status = ring ? Status{} : Status{ring.error()};
+    if (status) status = IngressGuard::probe(name);
+    return check(
+        "packet sockets", status.ok() ? "pass" : "note",
+        status ? "a ring was had and an nftables table at ingress, and given back" : status.error().message,
+        status ? "" : "packets go to the host where neither XDP nor DPDK serves");
 }
 
 Json mtu_check(const DeviceFacts& facts) {
@@ -125,6 +141,7 @@ Json probe_interface(const std::string& name, bool try_sockets) {
     checks.push_back(check("queues", "note", fmt::format("{} to receive", queues),
                            queues == 1 ? "one worker at most; ethtool -L gives a device more" : ""));
     checks.push_back(zero_copy_check(name, *facts, try_sockets));
+    checks.push_back(packet_check(name));
     checks.push_back(mtu_check(*facts));
     checks.push_back(offload_check(*facts));
     checks.push_back(check("LRO", !facts->lro.on, facts->lro.on ? "on" : "off",

@@ -79,6 +79,17 @@ std::string dpdk_text(const Json& port) {
                          4);
 }
 
+std::string packets_text(const Json& port) {
+    const Json& host = port.at("host_path");
+    return wrapped(
+        fmt::format("packet sockets: {} ring(s), frames {}, lost {}, unreadable {}, to the host {}, "
+                    "refused by it {}",
+                    port.at("rings").get<unsigned>(), count_of(port, "frames"), count_of(port, "lost"),
+                    short_number(number_of(port, "unreadable") + number_of(port, "too_long")),
+                    count_of(host, "to_host"), count_of(host, "refused")),
+        2);
+}
+
 std::string interface_text(const Json& interface) {
     const bool present = interface.at("ifindex").get<unsigned>() != 0;
     std::string state = !present ? "gone" : interface.at("up").get<bool>() ? "up" : "down";
@@ -109,6 +120,8 @@ std::string interface_text(const Json& interface) {
     }
     if (!queues.empty()) out += queues.text(2);
     if (!interface.at("dpdk").is_null()) out += dpdk_text(interface.at("dpdk"));
+    const Json& packets = interface.at("packet_sockets");
+    if (!packets.is_null() && packets.at("rings") != 0) out += packets_text(packets);
     return out + traffic_text(interface);
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What sluiced forwards between veth devices on one core, against nftables and testpmd; and the memory it takes.
 
-    live_bench.py --sluiced PROGRAM --tools DIRECTORY [--rounds N] [--seconds S] [--json FILE] [xdp | af_xdp | dpdk | memory ...]
+    live_bench.py --sluiced PROGRAM --tools DIRECTORY [--rounds N] [--seconds S] [--json FILE] [xdp | af_xdp | dpdk | packets | memory ...]
 
 Needs root. Rounds are interleaved: every contender once per round.
 """
@@ -42,12 +42,12 @@ def testpmd(path):
     raise RuntimeError((path.lab.home / "testpmd.log").read_text(errors="replace")[-2000:])
 
 
-def first_on_core(process):
+def first_on_core(process, priority=5):
     """The threads of PROCESS that may run on the core under test only, put before all else there."""
     tasks = []
     for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir():
         if re.search(rf"^Cpus_allowed_list:\t{TEST_CORE}$", (task / "status").read_text(), re.MULTILINE):
-            run("chrt", "-f", "-p", 5, task.name)
+            run("chrt", "-f", "-p", priority, task.name)
             tasks.append((int(task.name), process.pid))
     if not tasks:
         raise RuntimeError(f"no thread of {process.args} is bound to core {TEST_CORE}")
@@ -156,6 +156,33 @@ def scenario_dpdk(arguments, results):
     report(found, f"nat by sockets on veth, {FLOWS[-1]} clients", results)
 
 
+def scenario_packets(arguments, results):
+    """Packet sockets beside our AF_XDP tier and nftables, with what the kernel's side of each costs. Who reads a ring goes
+    before who fills it, and sleeps in between: else the core would only receive."""
+    found = {name: ([], []) for name in ("sluice packet sockets nat", "nftables DNAT", "sluice AF_XDP nat")}
+    with Lab(arguments.tools) as lab:
+        packets, theirs, sockets = Path(lab, "pq"), Path(lab, "pn"), Path(lab, "pa", threaded=False)
+        nftables(theirs)
+        sockets.poll_busily()
+
+        def ours(path, tiers, poll, priority, others):
+            daemon = Sluiced(path, arguments.sluiced, tiers, poll=poll, flows=131072)
+            try:
+                return path.measure(FLOWS[-1], arguments.seconds, first_on_core(daemon.process, priority) + others())
+            finally:
+                daemon.stop()
+
+        turns = {"sluice packet sockets nat": lambda: ours(packets, "[epoll]", "interrupt", 6, packets.napi),
+                 "nftables DNAT": lambda: theirs.measure(FLOWS[-1], arguments.seconds, theirs.napi()),
+                 "sluice AF_XDP nat": lambda: ours(sockets, "[af_xdp]", "busy", 5, list)}
+        for _ in range(arguments.rounds):
+            for name, turn in turns.items():
+                rate, cost = turn()
+                found[name][0].append(rate)
+                found[name][1].append(cost)
+    report(found, f"packet sockets on veth, {FLOWS[-1]} clients", results)
+
+
 def scenario_memory(arguments, results):
     with Lab(arguments.tools) as lab:
         path = Path(lab, "pm")
@@ -180,7 +207,7 @@ def scenario_memory(arguments, results):
     series(results, "resident memory, all, MB", [sum(resident.values()) / 1024])
 
 
-SCENARIOS = {"xdp": scenario_xdp, "af_xdp": scenario_af_xdp, "dpdk": scenario_dpdk, "memory": scenario_memory}
+SCENARIOS = {"xdp": scenario_xdp, "af_xdp": scenario_af_xdp, "dpdk": scenario_dpdk, "packets": scenario_packets, "memory": scenario_memory}
 
 
 def main():

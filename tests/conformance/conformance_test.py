@@ -8,6 +8,7 @@
     conformance_test.py --tier live-xdp --sluiced PATH       a running daemon over veth, XDP tier; root
     conformance_test.py --tier live-af_xdp --sluiced PATH    the same, AF_XDP tier; root
     conformance_test.py --tier live-dpdk --sluiced PATH      the same, DPDK ports (net_pcap over veth); root
+    conformance_test.py --tier live-packet --sluiced PATH    the same, packet sockets; root
 
 PATTERN arguments choose cases whose title contains one of them.
 """
@@ -27,11 +28,13 @@ logging.getLogger("scapy").setLevel(logging.ERROR)  # it complains about interfa
 import cases  # noqa: E402,F401
 from live import LiveExecutor  # noqa: E402
 from live_dpdk import LiveDpdkExecutor  # noqa: E402
+from live_packet import LivePacketExecutor  # noqa: E402
 from model import CASES, Mismatch, Script  # noqa: E402
 from replay import ReplayExecutor  # noqa: E402
 
 LINES_SHOWN = 40  # of what differs in one case
-TIERS = ("native", "dpdk", "xdp", "live-xdp", "live-af_xdp", "live-dpdk")
+TIERS = ("native", "dpdk", "xdp", "live-xdp", "live-af_xdp", "live-dpdk", "live-packet")
+LIVE = {"live-dpdk": LiveDpdkExecutor, "live-packet": LivePacketExecutor}
 
 
 def arguments():
@@ -57,7 +60,7 @@ def missing(options):
 
 def executor_of(options, one, directory):
     if options.tier.startswith("live"):
-        live = LiveDpdkExecutor if options.tier == "live-dpdk" else LiveExecutor
+        live = LIVE.get(options.tier, LiveExecutor)
         return live(options.sluiced, options.tier.removeprefix("live-"), one.config)
     return ReplayExecutor(options.replay, options.tier, one.config, directory, one.engine)
 
@@ -104,7 +107,7 @@ def main():
     try:
         failed = run_all(arguments())
     finally:
-        for live in (LiveExecutor, LiveDpdkExecutor):
+        for live in (LiveExecutor, *LIVE.values()):
             live.remove_network()
     sys.exit(1 if failed else 0)
 

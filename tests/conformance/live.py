@@ -16,6 +16,7 @@ import http.client
 import mmap
 import os
 import pathlib
+import re
 import signal
 import socket
 import struct
@@ -32,7 +33,8 @@ from network import NODE, NODE1  # noqa: E402
 PATIENCE = 2.0  # seconds for what is expected to turn up
 SILENCE = 0.005  # for what is not; what turns up later is found at the end
 METRICS_PORT = 18082
-TIERS = {"xdp": "xdp, af_xdp", "af_xdp": "af_xdp"}  # what an interface is asked for so that the tier serves it
+TIERS = {"xdp": "xdp, af_xdp", "af_xdp": "af_xdp", "packet": "epoll"}  # what an interface is asked for so that the tier serves it
+SPARE = "spare"
 ETH_P_ALL, PACKET_OUTGOING = 3, 4
 SOL_PACKET, PACKET_AUXDATA = 263, 8
 TAG_VALID, TAG_TYPE_VALID = 1 << 4, 1 << 6
@@ -73,6 +75,11 @@ def received(sock, besides=()):
             frames.append(with_tag(frame, ancillary))
 
 
+def with_spare(config):
+    """CONFIG with an interface that has the XDP program, so that flows lie in pinned maps, where they can be forgotten."""
+    return re.sub(r"^tables:", f"  - {{ name: {SPARE}, tiers: [xdp] }}\ntables:", config, count=1, flags=re.MULTILINE)
+
+
 class Network(Home):
     """The two namespaces and their sockets."""
 
@@ -95,6 +102,11 @@ class Network(Home):
             self.wires = [packet_socket("w0"), packet_socket("w1")]
         with self.node.inside():
             self.stack = packet_socket(None)
+
+    def add_spare(self):
+        """The interface of with_spare()."""
+        run("ip", "link", "add", SPARE, "netns", self.node.name, "type", "veth", "peer", SPARE, "netns", self.wire.name)
+        self.node.ip("link", "set", SPARE, "up")
 
     def passed(self):
         """What came to the node's stack since."""

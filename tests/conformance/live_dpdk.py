@@ -9,10 +9,8 @@ than the packet socket that looks at it. A third interface has the XDP program, 
 
 import re
 
-from live import Daemon, LiveExecutor, Network, received
-from netns import run
+from live import SPARE, Daemon, LiveExecutor, Network, received, with_spare
 
-SPARE = "spare"
 MUTE = "add table netdev {0}; add chain netdev {0} mute {{ type filter hook ingress device {0} priority 0; policy drop; }}"
 
 
@@ -21,8 +19,7 @@ class DpdkNetwork(Network):
 
     def __init__(self):
         super().__init__()
-        run("ip", "link", "add", SPARE, "netns", self.node.name, "type", "veth", "peer", SPARE, "netns", self.wire.name)
-        self.node.ip("link", "set", SPARE, "up")
+        self.add_spare()
         for number in (0, 1):
             self.mute(f"{self.near}{number}")
 
@@ -45,8 +42,7 @@ class DpdkDaemon(Daemon):
             return (f"name: eth{number}, tiers: [dpdk], dpdk: {{ device: 'net_pcap{number},rx_iface_in=v{number},tx_iface=v{number}', "
                     "host_path: tap }")
 
-        config = re.sub(r"name: eth(\d), tiers: auto", port, config)
-        return re.sub(r"^tables:", f"  - {{ name: {SPARE}, tiers: [xdp] }}\ntables:", config, count=1, flags=re.MULTILINE)
+        return with_spare(re.sub(r"name: eth(\d), tiers: auto", port, config))
 
 
 class LiveDpdkExecutor(LiveExecutor):

@@ -54,6 +54,11 @@ class Probe(LabCase):
         self.assertEqual(tried["result"], "note")
         self.assertIn("interface cl0 queue 0: zero-copy XDP socket", tried["found"])
 
+    def test_packet_sockets_pass_and_the_probe_leaves_nothing(self):
+        lab = self.make_lab(backends=1)
+        self.assertEqual(self.check(lab, "cl0", "packet sockets")["result"], "pass")
+        self.assertEqual(lab.node.run("nft", "list", "ruleset").stdout, "")
+
     def test_an_interface_without_xdp_fails(self):
         lab = self.make_lab(backends=1)
         lab.node.ip("tuntap", "add", "tap9", "mode", "tun")
