@@ -42,7 +42,8 @@ public:
         }
         std::sort(positions_.begin(), positions_.end(),
                   [&](u16 a, u16 b) { return identity(a) < identity(b); });
-        for (const u16 position : positions_) permutations_.push_back(permutation_of(backends[position], size));
+        for (const u16 position : positions_)
+            permutations_.push_back(permutation_of(backends[position], size));
     }
 
     bool is_nobodys() const { return positions_.empty(); }
