@@ -4,7 +4,7 @@
 # perf/results/<date>/.
 #
 #     perf/run.sh --setup               installs what only this needs: matplotlib for the plots
-#     perf/run.sh [NAME ...]            xdp engine micro flow_table live latency topology growth dpdk proxy
+#     perf/run.sh [NAME ...]            xdp engine micro flow_table live latency topology growth dpdk control proxy
 #     BUILD=DIRECTORY  build directory (default build-perf)
 #     CORE=N           where the benchmarks without a network run (default 1)
 #     QUICK=1          two short rounds of a part: to see that it runs

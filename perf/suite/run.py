@@ -17,7 +17,7 @@ PERF = pathlib.Path(__file__).resolve().parents[1]
 PAGES = pathlib.Path("/proc/sys/vm/nr_hugepages")
 PAGES_WANTED = 1300  # of 2 MB, for rte_hash
 TOOLS = ("perf/generator/live-frames", "perf/generator/generator.bpf.o", "perf/round_trip/round-trip")
-DAEMON = "control/sluiced/sluiced"
+DAEMON, CONTROL = "control/sluiced/sluiced", "control/sluicectl/sluicectl"
 
 
 @dataclasses.dataclass
@@ -57,6 +57,8 @@ BENCHMARKS = {
                         alone=True, root=False, quick=("--most", "1000")),
     "dpdk": Benchmark(python("{perf}/dpdk/dpdk_bench.py", "--bench", "{build}/perf/dpdk/dpdk-bench", "--sluiced", "{build}/" + DAEMON,
                              "--rounds", "{rounds}", "--json", "{json}"), (DAEMON, "perf/dpdk/dpdk-bench"), 5, quick=("--only", "net_ring: sluice")),
+    "control": Benchmark(python("{perf}/control/figures.py", "--sluiced", "{build}/" + DAEMON, "--sluicectl", "{build}/" + CONTROL, "--tools",
+                                "{build}/perf", "--rounds", "{rounds}", "--json", "{json}"), (*LIVE, CONTROL), 5, quick=("start", "scrape")),
     "proxy": Benchmark(python("{perf}/proxy/proxy_bench.py", "--sluiced", "{build}/" + DAEMON, "--load", "{build}/perf/proxy/proxy-load",
                               "--rounds", "{rounds}", "--out", "{json}"), (DAEMON, "perf/proxy/proxy-load"), 5,
                        quick=("--seconds", "1", "--tests", "rate", "--only", "sluice")),
