@@ -2,7 +2,7 @@
 # Tests this tree in emulated machines: two NUMA nodes with NICs on each, an IOMMU, older and newer kernels. No root, no
 # host network. See docs/vm-tests.md.
 #   scripts/test-vm.sh                  everything on the newest kernel in the cache (dpdk, move: before 7), the matrix on all
-#   scripts/test-vm.sh smoke|daemon|devices|dpdk|move|matrix [KERNEL]   one part
+#   scripts/test-vm.sh smoke|daemon|devices|dpdk|far_pages|move|matrix [KERNEL]   one part
 #   scripts/test-vm.sh --fetch          downloads the kernels (100 MB each) and, as root, installs QEMU and busybox
 #   scripts/test-vm.sh --kernels        names those in the cache
 # Time limit: SLUICE_VM_LIMIT seconds in all (default 5400). Exit status 0: passed; 1: failed; 77: skipped, and why.

@@ -169,7 +169,8 @@ OpenDpdkDevice DpdkTier::State::open(const config::Interface& interface, const P
                  port.symmetric_rss()   ? "symmetric RSS"
                  : port.rx_queues() > 1 ? "no RSS that we can key: flows are found across workers"
                                         : "one queue");
-    if (!port.elsewhere().empty()) spdlog::warn("interface {}: {}", interface.name, port.elsewhere());
+    device.elsewhere = elsewhere(port);
+    if (!device.elsewhere.empty()) spdlog::warn("interface {}: {}", interface.name, device.elsewhere);
     return device;
 }
 

@@ -5,30 +5,8 @@
 #include "control/daemon/dpdk_state.h"
 #include "control/daemon/worker_report.h"
 #include "dataplane/io/dpdk/eal.h"
-#include "dataplane/placement/memory_scope.h"
 
 namespace sluice::control {
-
-namespace {
-
-// Where a device's buffers came to lie, in hundredths by node; empty: the kernel does not tell.
-std::vector<u32> percent_by_node(const DpdkDevice& device) {
-    std::vector<u64> pages;
-    u64 all = 0;
-    for (const auto& area : device.buffer_areas()) {
-        const std::vector<u64> here = pages_by_node(area.data(), area.size());
-        pages.resize(std::max(pages.size(), here.size()));
-        for (size_t node = 0; node < here.size(); ++node) {
-            pages[node] += here[node];
-            all += here[node];
-        }
-    }
-    std::vector<u32> percent;
-    for (const u64 count : pages) percent.push_back(all == 0 ? 0 : static_cast<u32>(count * 100 / all));
-    return percent;
-}
-
-}  // namespace
 
 bool DpdkTier::serves(const std::string& interface) const {
     const auto at = state_->devices.find(interface);
@@ -122,7 +100,7 @@ std::optional<api::DpdkReport> DpdkTier::device_report(const std::string& interf
     report.extended = each.device->extended_statistics();
     report.memory_percent = percent_by_node(*each.device);
     report.pages = Eal::shortcoming().empty() ? "huge" : "normal";
-    report.elsewhere = each.device->elsewhere();
+    report.elsewhere = each.elsewhere;
     report.host_path = each.host ? each.host->name() : "";
     report.host_delivered = each.host ? each.host->delivered() : 0;
     report.host_refused = each.host ? each.host->refused() : 0;
@@ -150,6 +128,7 @@ api::TierReport DpdkTier::tier_report(const std::string& interface) const {
     const auto add = [&](const std::string& what) {
         report.reason += fmt::format("{}{}", report.reason.empty() ? "" : "; ", what);
     };
+    if (!each.elsewhere.empty()) add(each.elsewhere);
     if (!each.host_refusal.empty()) add("host path: " + each.host_refusal);
     if (const std::string trouble = each.device->trouble(); !trouble.empty()) add(trouble);
     return report;

@@ -33,6 +33,9 @@ struct DpdkMember {
     WorkerPlacement place;
 };
 
+// Where a device's buffers came to lie, in hundredths by node; empty: the kernel does not tell.
+std::vector<u32> percent_by_node(const DpdkDevice& device);
+
 struct OpenDpdkDevice {
     bool is_due(const std::string& interface);
 
@@ -42,6 +45,7 @@ struct OpenDpdkDevice {
     std::unique_ptr<HostPath> host;      // null: not wished for, or refused
     std::string host_refusal;
     std::string refusal;
+    std::string elsewhere;       // why its buffers do not lie where they were wished, and where they do
     u32 waited = 0;              // seconds since the last attempt to start it again
     u32 patience = 1;            // how many to wait before the next
     std::optional<u32> node;     // that it is on
@@ -58,6 +62,7 @@ struct DpdkTier::State {
     Placement expected_placement(const config::Config& config, const Plans& plans) const;
     std::optional<u32> node_of(const config::Interface& interface) const;
     Status open_device(OpenDpdkDevice& device, DpdkDeviceOptions options);
+    std::string elsewhere(const DpdkDevice& device) const;
     void open_host_path(OpenDpdkDevice& device, const config::Interface& interface);
     Status start_eal(const config::Config& config, const Plans& plans, const Placement& expected);
     void place_workers(const DpdkWorkers& options);

@@ -41,6 +41,12 @@ std::optional<u32> NodePlacement::node_of(const std::string& device) const {
     return pci_node(netlink::bus_address(device), files_);
 }
 
+std::optional<u32> NodePlacement::distance(u32 from, u32 to) const {
+    const Result<Topology> topology = read_topology(files_);
+    if (!topology) return std::nullopt;
+    return topology->distance(from, to);
+}
+
 Placement NodePlacement::make(const config::Workers& workers, PlacementRequest request) const {
     const config::Decision numa = config::decide(flag_, workers.numa);
     request.cores = workers.cores;

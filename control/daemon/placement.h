@@ -55,6 +55,8 @@ public:
     std::optional<u32> node_of(const std::string& device) const;
     // Node of a PCI device by its address; empty: no such device, or on none.
     std::optional<u32> node_of_pci(const std::string& address) const { return pci_node(address, files_); }
+    // Of memory on node `to` for who runs on `from`; 10 is local. Empty: the machine cannot be read.
+    std::optional<u32> distance(u32 from, u32 to) const;
 
 private:
     Placement make(const config::Workers& workers, PlacementRequest request) const;

@@ -67,6 +67,8 @@ void add_dpdk(const api::Report& report, Families& out) {
                                          "Packets sent by the worker of another transmit queue.");
     auto buffers = FamilyBuilder::gauge("sluice_dpdk_buffers", "Buffers of the device's pool.");
     auto in_use = FamilyBuilder::gauge("sluice_dpdk_buffers_in_use", "Of these, in rings or on the way.");
+    auto memory = FamilyBuilder::gauge("sluice_dpdk_memory_ratio",
+                                       "Share of the device's buffers on a memory node, measured.");
     auto up = FamilyBuilder::gauge("sluice_dpdk_link_up", "Whether the device has a link.");
     auto speed = FamilyBuilder::gauge("sluice_dpdk_link_bits_per_second", "Its speed; 0: unknown.");
     auto extended = FamilyBuilder::gauge("sluice_dpdk_extended_statistic",
@@ -78,12 +80,15 @@ void add_dpdk(const api::Report& report, Families& out) {
         handed.add(labels, dpdk.ports.handed_over);
         buffers.add(labels, dpdk.statistics.buffers);
         in_use.add(labels, dpdk.statistics.buffers_in_use);
+        for (size_t node = 0; node < dpdk.memory_percent.size(); ++node)
+            memory.add({{"interface", port->name}, {"node", fmt::to_string(node)}},
+                       dpdk.memory_percent[node] / 100.0);
         up.add(labels, dpdk.link.up ? 1 : 0);
         speed.add(labels, u64{dpdk.link.mbps} * 1'000'000);
         for (const auto& [name, value] : dpdk.extended)
             extended.add({{"interface", port->name}, {"statistic", name}}, value);
     }
-    for (FamilyBuilder* family : {&refused, &handed, &buffers, &in_use, &up, &speed, &extended})
+    for (FamilyBuilder* family : {&refused, &handed, &buffers, &in_use, &memory, &up, &speed, &extended})
         out.push_back(family->take());
 }
 

@@ -19,6 +19,7 @@ PASSED_ON = ("SLUICED", "SLUICECTL", "SLUICE_REPLAY", "BPF_LOAD", "BPF_OBJECTS")
 # What each program of tests/vm/guest needs of its machine.
 MACHINES = {"smoke": {"nics": "vw"}, "daemon": {"nics": "ij"}, "devices": {"nics": "viex"},
             "dpdk": {"nics": "iexv", "huge_pages": 160, "timeout": 1200},
+            "far_pages": {"nics": "iexv", "huge_pages": 160, "timeout": 600},
             "move": {"nics": "ij", "huge_pages": 160, "timeout": 900},
             "matrix": {"nics": "", "cpus": 2, "memory": 512, "huge_pages": 0, "timeout": 1300}}
 OLDEST = (5, 15)  # as the documentation promises
@@ -33,11 +34,11 @@ def plan(words):
     """(program, kernel) of each guest to boot."""
     found = machine.kernels()
     settled = [kernel for kernel in found if version(kernel) < UNSETTLED] or found
-    usual = dict.fromkeys(MACHINES, found[-1]) | dict.fromkeys(("dpdk", "move"), settled[-1])
+    usual = dict.fromkeys(MACHINES, found[-1]) | dict.fromkeys(("dpdk", "far_pages", "move"), settled[-1])
     what = words[0] if words else "smoke"
     if what == "full":
         matrix = [("matrix", kernel) for kernel in found if version(kernel) >= OLDEST]
-        return [(program, usual[program]) for program in ("smoke", "daemon", "devices", "dpdk", "move")] + matrix
+        return [(program, usual[program]) for program in ("smoke", "daemon", "devices", "dpdk", "far_pages", "move")] + matrix
     return [(what, words[1] if len(words) > 1 else usual[what])]
 
 

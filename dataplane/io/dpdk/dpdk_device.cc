@@ -189,8 +189,8 @@ Status DpdkDevice::create_pool() {
     BufferPoolOptions pool{fmt::format("sluice-{}-{}", port_id_, serial++), count, buffer_size_, socket_};
     pool_ = create_buffer_pool(pool);
     if (pool_ == nullptr && rte_errno == ENOMEM && socket_ != SOCKET_ID_ANY) {
-        elsewhere_ = fmt::format("node {} has no pages for {} buffers of {} bytes: they lie on another",
-                                 socket_, count, buffer_size_);
+        elsewhere_ =
+            fmt::format("node {} has no pages for {} buffers of {} bytes", socket_, count, buffer_size_);
         pool.node = socket_ = SOCKET_ID_ANY;
         Eal::take_complaints();
         pool_ = create_buffer_pool(pool);
