@@ -172,7 +172,7 @@ class TunnelEnd:
     def __init__(self, backend, vips, gue_port=6080):
         self.backend, self.gue_port = backend, gue_port
         self.fragments = {}
-        self.outer = []  # the first packets as they came, from the outer IP header on
+        self.outer = []  # the last packets as they came, from the outer IP header on
         space = backend.namespace
         for vip in vips:
             space.ip("addr", "add", f"{vip}/{128 if ':' in vip else 32}", "dev", "lo", *(["nodad"] if ":" in vip else []))
@@ -209,8 +209,8 @@ class TunnelEnd:
             inner = inner_packet(whole, self.gue_port) if whole else None
             if inner is None:
                 continue
-            if len(self.outer) < 64:
-                self.outer.append(packet)
+            self.outer.append(packet)
+            del self.outer[:-64]
             os.write(self.tun, inner)
 
     def close(self):
