@@ -17,6 +17,16 @@ SHARED u16 sum_fold(u64 sum) {
     return (u16)sum;
 }
 
+// Whether SUM, which is not 0, folds to 0xffff: is a multiple of it, which a multiplication by its inverse
+// modulo 2^64 tells (Warren, Hacker's Delight, 10-17).
+SHARED bool sum_is_whole(u64 sum) { return sum * 0xfffefffefffeffffULL <= 0x0001000100010001ULL; }
+
+// One's-complement sum of two; a single fold takes up their carry.
+SHARED u16 sum_add(u16 a, u16 b) {
+    u32 sum = (u32)a + b;
+    return (u16)(sum + (sum >> 16));
+}
+
 SHARED u64 sum_of_word(u64 word) { return (word & 0xffffffff) + (word >> 32); }
 
 // What an address contributes to a sum.
@@ -29,12 +39,7 @@ SHARED u64 sum_of_address(const struct address* a) {
 SHARED u16 sum_delta(u64 from, u64 to) { return sum_fold(to + (u16)~sum_fold(from)); }
 
 // A checksum field after its content changed by DELTA.
-SHARED u16 checksum_update(u16 checksum, u32 delta) {
-    u32 sum = (u32)(u16)~checksum + delta;
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (u16)~sum;
-}
+SHARED u16 checksum_update(u16 checksum, u16 delta) { return (u16)~sum_add((u16)~checksum, delta); }
 
 SHARED_END
 

@@ -21,6 +21,7 @@ struct packet {
 SHARED u8* packet_at(const struct packet* p, u32 offset, u32 length) {
     u8* at = p->data + (offset & PACKET_OFFSET_MASK);
     if (UNLIKELY(at + length > p->end)) return NULL;
+    if (NATIVE && !at) __builtin_unreachable();
     OPAQUE(at);  // or the compiler repeats the comparison in the caller in a form the verifier cannot follow
     return at;
 }

@@ -50,6 +50,10 @@ typedef __u64 u64;
 #include <cstdint>
 #include <cstring>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 typedef std::uint8_t u8;
 typedef std::uint16_t u16;
 typedef std::uint32_t u32;
@@ -81,6 +85,35 @@ SHARED u32 lowest_bit(u64 value) {
     value = (value & 0x3333333333333333ULL) + ((value >> 2) & 0x3333333333333333ULL);
     value = (value + (value >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
     return (u32)((value * 0x0101010101010101ULL) >> 56);
+#endif
+}
+
+// Bit 7 of every byte of WORD that equals VALUE, exact (no borrow between bytes).
+SHARED u64 bytes_equal(u64 word, u8 value) {
+    u64 x = word ^ (value * 0x0101010101010101ULL);
+    return ~(((x & 0x7f7f7f7f7f7f7f7fULL) + 0x7f7f7f7f7f7f7f7fULL) | x | 0x7f7f7f7f7f7f7f7fULL);
+}
+
+// The first byte marked in a word of bytes_equal(), when there is one.
+SHARED u32 first_byte(u64 marked) {
+#if NATIVE
+    return lowest_bit(marked) / 8;
+#else
+    return (u32)((((marked & (~marked + 1)) >> 7) * 0x0001020304050607ULL) >> 56);
+#endif
+}
+
+// Where VALUE is first found in the eight bytes of ONE (0 to 7) or in those of OTHER (8 to 15); 16: nowhere.
+SHARED u32 first_equal_byte(u64 one, u64 other, u8 value) {
+#if NATIVE && defined(__SSE2__)
+    __m128i words = _mm_set_epi64x((long long)other, (long long)one);
+    u32 found = (u32)_mm_movemask_epi8(_mm_cmpeq_epi8(words, _mm_set1_epi8((char)value)));
+    return (u32)__builtin_ctz(found | 1u << 16);
+#else
+    u64 marked = bytes_equal(one, value);
+    u64 in_other = bytes_equal(other, value);
+    if (!(marked | in_other)) return 16;
+    return marked ? first_byte(marked) : 8 + first_byte(in_other);
 #endif
 }
 

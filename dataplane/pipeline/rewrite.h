@@ -191,7 +191,7 @@ SHARED u32 stage_echo(struct pipeline* s) {
     icmp->checksum = checksum_update(icmp->checksum, sum_delta(icmp->type, reply));
     if (!icmp->checksum) icmp->checksum = 0xffff;  // of a message all zero the sum is 0, not its other form
     icmp->type = reply;
-    u32 ttl_delta = 0;
+    u16 ttl_delta = 0;
     if (c->h.family == 4) {
         struct ipv4_header* ip = (struct ipv4_header*)packet_at(&s->packet, c->h.l3, sizeof *ip);
         if (!ip) return drop(REASON_TRUNCATED);

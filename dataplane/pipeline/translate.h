@@ -70,7 +70,7 @@ SHARED void ipv6_address_store(struct ipv6_address* wire, const struct address* 
 
 // Writes the addresses of the IP header at L3. IPv4: DELTA is what the header's sum changes by.
 SHARED u32 write_addresses(struct pipeline* s, u32 l3, const struct address* source,
-                           const struct address* destination, u32 delta) {
+                           const struct address* destination, u16 delta) {
     if (s->context->h.family == 4) {
         struct ipv4_header* ip = (struct ipv4_header*)packet_at(&s->packet, l3, sizeof *ip);
         if (!ip) return drop(REASON_TRUNCATED);
@@ -87,7 +87,7 @@ SHARED u32 write_addresses(struct pipeline* s, u32 l3, const struct address* sou
 }
 
 // UDP: no checksum stays none, and one that comes out as 0 is sent as its other form (RFC 768).
-SHARED u16 udp_checksum_update(u16 checksum, u32 delta) {
+SHARED u16 udp_checksum_update(u16 checksum, u16 delta) {
     if (!checksum) return 0;
     checksum = checksum_update(checksum, delta);
     return checksum ? checksum : 0xffff;
@@ -95,7 +95,7 @@ SHARED u16 udp_checksum_update(u16 checksum, u32 delta) {
 
 // Writes the ports of the transport header at L4 and updates its checksum, as far as the packet (up to END)
 // has it. Answers by how much the checksum field's own sum changed.
-SHARED u32 write_ports(struct pipeline* s, u32 l4, u32 end, u8 protocol, u16 source, u16 destination,
+SHARED u16 write_ports(struct pipeline* s, u32 l4, u32 end, u8 protocol, u16 source, u16 destination,
                        u16 delta) {
     struct udp_header* udp = (struct udp_header*)packet_at(&s->packet, l4, sizeof *udp);
     if (!udp) return 0;
@@ -142,14 +142,14 @@ SHARED u32 translate_error(struct pipeline* s) {
     u16 ports = sum_delta(to->sum_l3, to->sum_l4);
     u32 word = write_addresses(s, c->h.inner_l3, &to->destination, &to->source, to->sum_l3);
     if (word) return word;
-    u32 field = write_ports(s, c->h.inner_l4, c->h.end, c->h.inner_protocol, to->destination_port,
+    u16 field = write_ports(s, c->h.inner_l4, c->h.end, c->h.inner_protocol, to->destination_port,
                             to->source_port, to->sum_l4);
     struct icmp_header* icmp = (struct icmp_header*)packet_at(&s->packet, c->h.l4, sizeof *icmp);
     if (!icmp) return drop(REASON_TRUNCATED);
     // IPv4: a header's sum stays as it was, since its checksum took up what its addresses changed. ICMPv6
     // covers the quoted addresses and, by the pseudo-header, the outer ones (RFC 4443, 2.3).
-    u32 delta = (u32)ports + field;
-    if (c->h.family == 6) delta += (u32)to->sum_l3 + outer;
+    u16 delta = sum_add(ports, field);
+    if (c->h.family == 6) delta = sum_add(delta, sum_add(to->sum_l3, outer));
     icmp->checksum = checksum_update(icmp->checksum, delta);
     return write_addresses(s, c->h.l3, &source, &to->destination, outer);
 }

@@ -117,7 +117,12 @@ struct flow_counters {
     u32 packets[2];  // stay at 0xffffffff once reached
 };
 
+// Of flow_nature(): where its bytes lie.
+enum { NATURE_MODE = 0, NATURE_STATE = 8, NATURE_FLAGS = 16 };
+
 SHARED_ASSERT(sizeof(struct flow_endpoint) == 8, "one word");
+SHARED_ASSERT(offsetof(struct flow, state) == offsetof(struct flow, mode) + 1, "see flow_nature()");
+SHARED_ASSERT(offsetof(struct flow, flags) == offsetof(struct flow, mode) + 2, "see flow_nature()");
 SHARED_ASSERT(sizeof(struct flow) == 64, "one cache line");
 SHARED_ASSERT(sizeof(struct flow_addresses) == 48, "no padding");
 SHARED_ASSERT(sizeof(struct flow_counters) == 24, "no padding");
@@ -138,6 +143,13 @@ SHARED u64 flow_endpoint_word(const struct address* a, u16 port, u8 protocol, u8
 SHARED u64 flow_word_load(const struct flow_endpoint* endpoint) {
     u64 word;
     __builtin_memcpy(&word, endpoint, sizeof word);
+    return word;
+}
+
+// Mode, state and flags in one word, so that one comparison asks for all that must be so.
+SHARED u32 flow_nature(const struct flow* flow) {
+    u32 word;
+    __builtin_memcpy(&word, (const u8*)flow + offsetof(struct flow, mode), sizeof word);
     return word;
 }
 
@@ -164,18 +176,6 @@ SHARED u8 flow_tag(u64 hash) {
 
 SHARED u32 flow_bucket_first(u64 hash, u32 mask) { return (u32)hash & mask; }
 SHARED u32 flow_bucket_second(u64 hash, u32 mask) { return (u32)(hash >> 28) & mask; }
-
-// Bit 7 of every byte of TAGS that equals TAG, exact (no borrow between bytes).
-SHARED u64 flow_tag_match(u64 tags, u8 tag) {
-    u64 x = tags ^ (tag * 0x0101010101010101ULL);
-    return ~(((x & 0x7f7f7f7f7f7f7f7fULL) + 0x7f7f7f7f7f7f7f7fULL) | x | 0x7f7f7f7f7f7f7f7fULL);
-}
-
-// Slot of the lowest match in a word of flow_tag_match(), 0 when there is none; a multiply, since BPF cannot
-// count trailing zeros.
-SHARED u32 flow_match_slot(u64 match) {
-    return (u32)((((match & (~match + 1)) >> 7) * 0x0001020304050607ULL) >> 56);
-}
 
 SHARED u32 flow_match_count(u64 match) { return (u32)(((match >> 7) * 0x0101010101010101ULL) >> 56); }
 

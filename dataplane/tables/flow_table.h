@@ -42,10 +42,10 @@ SHARED bool flow_find_in(const struct tables* t, const struct flow_query* q, u32
                          struct flow_ref* ref) {
     const u64* tags = flow_tags_at(t, bucket);
     if (!tags) return false;
-    u64 match = flow_tag_match(*(const volatile u64*)tags, flow_tag(q->hash));
+    u64 match = bytes_equal(*(const volatile u64*)tags, flow_tag(q->hash));
     for (u32 i = 0; i < FLOW_BUCKET_SLOTS; i++) {
         if (!match) return false;
-        ref->at->index = bucket * FLOW_BUCKET_SLOTS + flow_match_slot(match);
+        ref->at->index = bucket * FLOW_BUCKET_SLOTS + first_byte(match);
         ref->flow = flow_at(t, ref->at->index);
         if (!ref->flow) return false;
         if (flow_matches(t, q, ref)) return true;
@@ -122,16 +122,16 @@ SHARED bool flow_claim(const struct tables* t, u64 hash, u32 now, struct flow_re
     const u64* tags = flow_tags_at(t, bucket);
     const u64* second_tags = flow_tags_at(t, second);
     if (!tags || !second_tags) return false;
-    u64 empty = flow_tag_match(*(const volatile u64*)tags, 0);
-    u64 second_empty = flow_tag_match(*(const volatile u64*)second_tags, 0);
+    u64 empty = bytes_equal(*(const volatile u64*)tags, 0);
+    u64 second_empty = bytes_equal(*(const volatile u64*)second_tags, 0);
     if (flow_match_count(second_empty) > flow_match_count(empty)) {
         bucket = second;
         empty = second_empty;
     }
     if (LIKELY(empty)) {
-        if (flow_claim_slot(t, bucket * FLOW_BUCKET_SLOTS + flow_match_slot(empty), ref)) return true;
+        if (flow_claim_slot(t, bucket * FLOW_BUCKET_SLOTS + first_byte(empty), ref)) return true;
         empty &= empty - 1;
-        return empty && flow_claim_slot(t, bucket * FLOW_BUCKET_SLOTS + flow_match_slot(empty), ref);
+        return empty && flow_claim_slot(t, bucket * FLOW_BUCKET_SLOTS + first_byte(empty), ref);
     }
     u32 best = 0;
     u32 victim = 0;

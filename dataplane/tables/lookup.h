@@ -63,13 +63,21 @@ struct tables {
     u32 punts;   // bit per punt_kind handed to somebody else; the engine itself: 0
 };
 
-SHARED u64* flow_tags_at(const struct tables* t, u32 bucket) { return t->flow_tags + bucket; }
-SHARED struct flow* flow_at(const struct tables* t, u32 index) { return t->flows + index; }
+// The entry at INDEX. Shared code asks whether there is one, as the verifier wants it: here there always is.
+template <typename T>
+SHARED T* entry_at(T* entries, u32 index) {
+    T* entry = entries + index;
+    if (entry == nullptr) __builtin_unreachable();
+    return entry;
+}
+
+SHARED u64* flow_tags_at(const struct tables* t, u32 bucket) { return entry_at(t->flow_tags, bucket); }
+SHARED struct flow* flow_at(const struct tables* t, u32 index) { return entry_at(t->flows, index); }
 SHARED struct flow_addresses* flow_addresses_at(const struct tables* t, u32 index) {
-    return t->flow_addresses + index;
+    return entry_at(t->flow_addresses, index);
 }
 SHARED struct flow_counters* flow_counters_at(const struct tables* t, u32 index) {
-    return t->flow_counters + index;
+    return entry_at(t->flow_counters, index);
 }
 SHARED u32 flow_scratch_index(const struct tables* t) { return t->node->flow_capacity + t->scratch; }
 
@@ -87,13 +95,13 @@ SHARED u8 stamp_of(const struct tables* t, u32) { return t->stamp; }
 SHARED u32 punts_of(const struct tables* t) { return t->punts; }
 
 SHARED struct port_counters* port_counters_at(const struct tables* t, u32 port) {
-    return t->port_counters + port;
+    return entry_at(t->port_counters, port);
 }
 SHARED struct backend_counters* backend_counters_at(const struct tables* t, u32 id) {
-    return t->backend_counters + id;
+    return entry_at(t->backend_counters, id);
 }
 SHARED struct pair_counters* rule_counters_at(const struct tables* t, u32 id) {
-    return t->rule_counters + id;
+    return entry_at(t->rule_counters, id);
 }
 SHARED struct worker_counters* worker_counters_of(const struct tables* t) { return t->counters; }
 

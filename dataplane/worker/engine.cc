@@ -49,7 +49,7 @@ struct Engine::State final : Surroundings {
     u32 fragment(pipeline_context& context) override;
     u32 evaluate(pipeline_context& context, const image_rule& rule) override;
 
-    void first_pass(Slot& slot, Frame& frame);
+    [[gnu::noinline]] void first_pass(Slot& slot, Frame& frame);
     u32 first_pass_inside(Slot& slot, const Frame& frame);
     void third_pass(Slot& slot, Frame& frame);
     void hold(Slot& slot, const Frame& frame, const WaitingFrame* before);

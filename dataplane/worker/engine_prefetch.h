@@ -36,15 +36,15 @@ constexpr size_t cache_line = 64;
     const u32 mask = t.node->flow_bucket_mask;
     u32 bucket = flow_bucket_first(hash, mask);
     const u32 second = flow_bucket_second(hash, mask);
-    u64 empty = flow_tag_match(*flow_tags_at(&t, bucket), 0);
-    const u64 second_empty = flow_tag_match(*flow_tags_at(&t, second), 0);
+    u64 empty = bytes_equal(*flow_tags_at(&t, bucket), 0);
+    const u64 second_empty = bytes_equal(*flow_tags_at(&t, second), 0);
     if (flow_match_count(second_empty) > flow_match_count(empty)) {
         bucket = second;
         empty = second_empty;
     }
     const u32 first = bucket * FLOW_BUCKET_SLOTS;
     if (empty != 0) {
-        const u32 index = first + flow_match_slot(empty);
+        const u32 index = first + first_byte(empty);
         __builtin_prefetch(flow_at(&t, index), 1);
         prefetch_counters(t, index);
         return;
@@ -59,13 +59,13 @@ constexpr size_t cache_line = 64;
 [[gnu::always_inline]] inline void prefetch_flow(const tables& t, u64 hash, bool wide) {
     const u32 mask = t.node->flow_bucket_mask;
     u32 bucket = flow_bucket_first(hash, mask);
-    u64 match = flow_tag_match(*flow_tags_at(&t, bucket), flow_tag(hash));
+    u64 match = bytes_equal(*flow_tags_at(&t, bucket), flow_tag(hash));
     if (match == 0) {
         bucket = flow_bucket_second(hash, mask);
-        match = flow_tag_match(*flow_tags_at(&t, bucket), flow_tag(hash));
+        match = bytes_equal(*flow_tags_at(&t, bucket), flow_tag(hash));
         if (match == 0) return prefetch_claim(t, hash);
     }
-    const u32 index = bucket * FLOW_BUCKET_SLOTS + flow_match_slot(match);
+    const u32 index = bucket * FLOW_BUCKET_SLOTS + first_byte(match);
     __builtin_prefetch(flow_at(&t, index));
     prefetch_counters(t, index);
     if (wide) prefetch_addresses(t, index);

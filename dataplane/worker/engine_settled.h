@@ -39,7 +39,7 @@ public:
         if (!on_[i]) return false;
         __builtin_prefetch(flow_at(&s.tables, k.index));
         prefetch_counters(s.tables, k.index);
-        if (k.source >> 56 == 6) prefetch_addresses(s.tables, k.index);
+        if (settled_family(&k) == 6) prefetch_addresses(s.tables, k.index);
         return true;
     }
 
@@ -52,7 +52,9 @@ public:
         const u32 length = static_cast<u32>(frame.end - frame.data);
         s.packet = {frame.data, frame.end, static_cast<struct frame*>(&frame)};
         s.context = &context_;
-        const u32 word = settled_forward(&s, &k, s.tables.now);
+        // Each family's code by itself: nothing in it asks which.
+        const u32 word = settled_family(&k) == 4 ? settled_forward(&s, &k, 4, s.tables.now)
+                                                 : settled_forward(&s, &k, 6, s.tables.now);
         if (word == 0) return false;
         frame.data = s.packet.data;
         if (k.port != counted_port_) [[unlikely]] {

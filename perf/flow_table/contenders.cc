@@ -61,13 +61,12 @@ void SluiceTable::find_batch(const u64* flows, u64* words) {
     for (u32 i = 0; i < batch; i++) {
         const u8 tag = flow_tag(q[i].hash);
         u32 bucket = flow_bucket_first(q[i].hash, mask);
-        u64 match = flow_tag_match(*flow_tags_at(&view_, bucket), tag);
+        u64 match = bytes_equal(*flow_tags_at(&view_, bucket), tag);
         if (match == 0) {
             bucket = flow_bucket_second(q[i].hash, mask);
-            match = flow_tag_match(*flow_tags_at(&view_, bucket), tag);
+            match = bytes_equal(*flow_tags_at(&view_, bucket), tag);
         }
-        if (match != 0)
-            __builtin_prefetch(flow_at(&view_, bucket * FLOW_BUCKET_SLOTS + flow_match_slot(match)));
+        if (match != 0) __builtin_prefetch(flow_at(&view_, bucket * FLOW_BUCKET_SLOTS + first_byte(match)));
     }
     for (u32 i = 0; i < batch; i++) {
         flow_place place;

@@ -29,6 +29,7 @@ services:
   - { name: l2, vip: 192.0.2.14, protocol: udp, ports: any, mode: dsr_l2, backends: [{ address: 10.0.1.16 }] }
   - { name: empty, vip: 192.0.2.15, protocol: udp, ports: "53", mode: nat, backends: [] }
   - { name: narrow, vip: 192.0.2.16, protocol: udp, ports: "53", mode: nat, backends: [{ address: 10.9.0.1, port: 53 }] }
+  - { name: full6, vip: "2001:db8::11", protocol: tcp, ports: "80", mode: fullnat, backends: [{ address: "2001:db8:1::13", port: 80 }] }
 routes:
   - { prefix: 0.0.0.0/0, via: 10.0.0.1, mac: "02:00:00:00:00:fe", interface: eth0 }
   - { prefix: 10.9.0.0/16, via: 10.9.0.9, mac: "02:00:00:00:00:99", interface: eth1 }

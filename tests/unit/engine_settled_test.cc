@@ -27,7 +27,17 @@ public:
         return frame;
     }
 
+    // A frame that left: a fullnat service's tells the port that its replies come back to.
+    void left(const Bytes& frame) {
+        constexpr std::array<size_t, 2> transports{14 + sizeof(ipv4_header), 14 + sizeof(ipv6_header)};
+        if (frame.size() < SETTLED_IPV6_BYTES) return;
+        const size_t l4 = transports.at(get16(frame, 12) == ETHER_IPV6);
+        if (get16(frame, l4 + 2) == 80) nat_ports_.at(below(nat_ports_.size())) = get16(frame, l4);
+    }
+
 private:
+    u16 nat_port() { return nat_ports_.at(below(nat_ports_.size())); }
+
     // An IPv4 header of a right checksum that says the packet has LENGTH bytes.
     static void claim_length(Bytes& frame, u16 length) {
         constexpr size_t l3 = 14;
@@ -80,7 +90,8 @@ private:
     }
 
     Bytes reply() {
-        switch (below(4)) {
+        switch (below(5)) {
+            case 4: return framed("10.0.1.13", "10.0.0.254", transport(true, 80, nat_port()));
             case 0: return framed("10.0.1.11", client(), transport(true, 8080, port()));
             case 1: return framed("10.0.1.12", client(), transport(false, 5353, port()));
             case 2: return framed("10.9.0.1", client(), transport(false, 53, port()));
@@ -96,7 +107,8 @@ private:
     std::string client6() { return fmt::format("2001:db8:7::{}", 1 + below(6)); }
 
     Bytes request6() {
-        switch (below(3)) {
+        switch (below(4)) {
+            case 3: return framed6(client6(), "2001:db8::11", transport(true, port(), 80));
             case 0: return framed6(client6(), "2001:db8::10", transport(true, port(), 80));
             case 1: return framed6(client6(), "2001:db8::10", transport(false, port(), 53));
             default: return framed6(client6(), "2001:db8:50::1", transport(false, port(), 9000));
@@ -104,7 +116,8 @@ private:
     }
 
     Bytes reply6() {
-        switch (below(3)) {
+        switch (below(4)) {
+            case 3: return framed6("2001:db8:1::13", "2001:db8:0:1::fe", transport(true, 80, nat_port()));
             case 0: return framed6("2001:db8:1::11", client6(), transport(true, 8080, port()));
             case 1: return framed6("2001:db8:1::12", client6(), transport(false, 5353, port()));
             default: return framed6("2001:db8:50::1", client6(), transport(false, 9000, port()));
@@ -112,6 +125,7 @@ private:
     }
 
     std::mt19937 random_;
+    std::array<u16, 8> nat_ports_{};
 };
 
 void expect_same_counters(Node& a, Node& b) {
@@ -158,6 +172,8 @@ TEST_P(SettledTraffic, LeavesAsItWouldTheLongWay) {
         ASSERT_EQ(one.size(), two.size());
         for (size_t i = 0; i < one.size() && !HasFailure(); i++) expect_same(one[i], two[i]);
         ASSERT_FALSE(HasFailure()) << "round " << round;
+        for (const Outcome& outcome : one)
+            if (outcome.verdict() == VERDICT_FORWARD) traffic.left(outcome.frame);
         const u64 pause = traffic.below(50) == 0 ? 40 * Node::second : traffic.below(1 << 20);
         other.now_ns = node.now_ns += pause;
         if (traffic.below(40) == 0) {
@@ -170,6 +186,27 @@ TEST_P(SettledTraffic, LeavesAsItWouldTheLongWay) {
     expect_books_close(node);
     EXPECT_GT(node.engine().settled_packets(), 1000u);
     EXPECT_EQ(other.engine().settled_packets(), 0u);
+}
+
+// The reply finds its flow through an alias.
+TEST(Settled, FullnatGoesTheShortWayInBothDirections) {
+    Node node(sample());
+    const auto request = [&](u8 flags) {
+        const Transport segment = tcp({.source_port = 40000, .destination_port = 80, .flags = flags});
+        return node.run({ethernet(ipv4({.source = "203.0.113.7", .destination = "192.0.2.11"}, segment))});
+    };
+    const u16 nat_port = get16(request(TCP_SYN).at(0).frame, SETTLED_L4);
+    const auto reply = [&](u8 flags) {
+        const Transport segment = tcp({.source_port = 80, .destination_port = nat_port, .flags = flags});
+        return node.run({ethernet(ipv4({.source = "10.0.1.13", .destination = "10.0.0.254"}, segment))});
+    };
+    reply(TCP_SYN | TCP_ACK);
+    request(TCP_ACK);
+    const u64 before = node.engine().settled_packets();
+    EXPECT_EQ(request(TCP_ACK).at(0).verdict(), VERDICT_FORWARD);
+    EXPECT_EQ(node.engine().settled_packets(), before + 1);
+    EXPECT_EQ(reply(TCP_ACK).at(0).verdict(), VERDICT_FORWARD);
+    EXPECT_EQ(node.engine().settled_packets(), before + 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, SettledTraffic, testing::Range(1u, 9u));
