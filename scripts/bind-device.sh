@@ -5,7 +5,7 @@
 #   scripts/bind-device.sh unbind DEVICE...
 #
 #   DEVICE       a PCI address ("0000:3b:00.0", "3b:00.0") or an interface ("eth1")
-#   --force      although an interface of the device is up or has addresses. The device that carries the default route
+#   --force      although an interface of the device is up. The device that carries the default route
 #                is refused in any case
 #   --no-iommu   without an IOMMU: the device can then write to all of memory (hugepages.md says what that means)
 #   --driver     other than vfio-pci
@@ -53,9 +53,12 @@ group_of() {
     if [[ -e $link ]]; then basename "$(readlink -f "$link")"; else echo none; fi
 }
 
-# Interfaces over which default routes lead, IPv4 and IPv6.
+# Interfaces over which default routes lead, IPv4 and IPv6: every hop, and every table where iproute2 can be asked.
 default_route_interfaces() {
-    { [[ ! -r $proc/net/route ]] || awk 'NR > 1 && $2 == "00000000" && $8 == "00000000" {print $1}' "$proc/net/route"
+    { if [[ $proc == /proc ]] && command -v ip >/dev/null; then
+          for family in -4 -6; do ip -o "$family" route show table all default; done | awk '{for (i = 1; i < NF; i++) if ($i == "dev") print $(i + 1)}'
+      fi
+      [[ ! -r $proc/net/route ]] || awk 'NR > 1 && $2 == "00000000" && $8 == "00000000" {print $1}' "$proc/net/route"
       [[ ! -r $proc/net/ipv6_route ]] ||
           awk '$1 ~ /^0+$/ && $2 == "00" && $NF != "lo" {print $NF}' "$proc/net/ipv6_route"; } | sort -u
 }

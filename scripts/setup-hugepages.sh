@@ -37,10 +37,11 @@ case $size in
     1G) kilobytes=1048576 ;;
     *) echo "setup-hugepages: --size $size: expected 2M or 1G" >&2; exit 2 ;;
 esac
-if [[ $action == set ]] && ! [[ $pages =~ ^\+?[0-9]+$ ]]; then
-    echo "setup-hugepages: --pages ${pages:-(nothing)}: expected a number, or + and a number" >&2
+if [[ $action == set ]] && ! [[ $pages =~ ^\+?[0-9]{1,9}$ ]]; then
+    echo "setup-hugepages: --pages ${pages:-(nothing)}: expected a number of at most nine digits, or + and a number" >&2
     exit 2
 fi
+[[ -z $mount ]] || mount=$(realpath -m "$mount")  # as /proc/self/mounts has it
 [[ $node == all || $node =~ ^[0-9]+$ ]] || { echo "setup-hugepages: --node $node: expected a number or all" >&2; exit 2; }
 
 # Directories that hold a nr_hugepages of this size, one for each node asked for.
@@ -76,8 +77,8 @@ status() {
 reserve() {
     local directory=$1 before wanted now
     before=$(<"$directory/nr_hugepages")
-    wanted=$pages
-    [[ $pages != +* ]] || wanted=$((before + ${pages#+}))
+    wanted=$((10#${pages#+}))
+    [[ $pages != +* ]] || wanted=$((before + wanted))
     if [[ $before -eq $wanted ]]; then
         echo "node $(node_of "$directory"): has $wanted pages of $size: nothing to do"
         return 0
