@@ -26,6 +26,15 @@ using Owned = std::unique_ptr<T, Release>;
 constexpr const char* pair_start = "sluice-p";
 constexpr const char* pair_end = "sluice-q";
 
+// One of our pairs: a number behind the name's start, and its other end beside it.
+bool is_pair(std::string_view name) {
+    constexpr std::string_view start = pair_start;
+    if (!name.starts_with(start) || name.size() == start.size()) return false;
+    const std::string number(name.substr(start.size()));
+    if (number.find_first_not_of("0123456789") != std::string::npos) return false;
+    return if_nametoindex((pair_end + number).c_str()) != 0;
+}
+
 }  // namespace
 
 HostPath::~HostPath() {
@@ -41,7 +50,7 @@ Status HostPath::remove_pairs() {
     if (!socket) return socket.error();
     const Owned<struct if_nameindex> all(if_nameindex());
     for (const auto* each = all.get(); each != nullptr && each->if_index != 0; ++each) {
-        if (!std::string_view(each->if_name).starts_with(pair_start)) continue;
+        if (!is_pair(each->if_name)) continue;
         if (Status status = remove_device(socket->get(), each->if_name); !status) return status;
     }
     return {};

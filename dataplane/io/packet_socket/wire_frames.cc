@@ -94,6 +94,7 @@ bool WireFrames::begin_segments() {
     head_ = l4_ + (tcp_ ? (packet_.data[l4_ + 12] >> 4) * 4U : least);
     segment_ = packet_.offload.segment;
     if (head_ < l4_ + least || head_ >= packet_.length || segment_ == 0) return false;
+    if (checksum_ + sizeof(u16) > head_) return false;  // early 6.1 kernels let any field's place through
     count_ = (packet_.length - head_ + segment_ - 1) / segment_;
     segment_ = std::min(segment_, packet_.length - head_);
     return true;
