@@ -87,12 +87,15 @@ bool Tiers::engine_only(const InterfacePlan& plan) const {
 
 Status Tiers::set_ports(const std::vector<PortSetting>& ports) {
     if (!tables_) return {};
-    std::vector<u8> used;
+    std::vector<u8> stay;
     for (const PortSetting& port : ports) {
-        if (port.present) used.push_back(port.number);
+        const node_port& now = node().ports[port.number];
+        if (port.present && now.ifindex == port.port.ifindex && now.vlan == port.port.vlan)
+            stay.push_back(port.number);
     }
+    // Before any is set: two that swapped their devices are in each other's way otherwise.
     for (u8 number = 1; number < NODE_PORTS; ++number) {
-        if (std::find(used.begin(), used.end(), number) != used.end()) continue;
+        if (std::find(stay.begin(), stay.end(), number) != stay.end()) continue;
         if (node().ports[number].ifindex == 0) continue;
         if (Status status = tables_->clear_port(number); !status) return status;
     }
