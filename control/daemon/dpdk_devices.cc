@@ -105,6 +105,10 @@ Status DpdkTier::State::start_eal(const config::Config& config, const Plans& pla
 
 Status DpdkTier::State::open_device(OpenDpdkDevice& device, DpdkDeviceOptions options) {
     if (is_af_xdp(options.device)) {
+        const std::string below = kernel_interface_of(options.device);
+        if (below != options.interface)
+            return make_error("interface {}: device {}: iface={}: expected {}, the interface's own name",
+                              options.interface, options.device, below, options.interface);
         auto stand_in = StandIn::create();
         if (!stand_in) return stand_in.error();
         device.stand_in = std::move(*stand_in);
@@ -211,6 +215,8 @@ void DpdkTier::set_devices(const config::Config& config, const Plans& plans) {
     std::erase_if(s.devices,
                   [&](const auto& each) { return !wanted(each.first) || changed.contains(each.first); });
     if (changed.empty()) return;
+    // The mirror may still have the exception devices that have just gone, under the interfaces' names.
+    if (const Status status = s.mirror.ask_now(); !status) spdlog::warn("{}", status.error().message);
     const Placement expected = s.expected_placement(config, plans);
     const Status eal = s.start_eal(config, plans, expected);
     for (const auto& [name, interface] : changed) {

@@ -3,11 +3,13 @@
 """What goes wrong around DPDK devices: the daemon says what, and serves on what it has."""
 
 import pathlib
+import time
 
 import programs
 from case import LabCase, main
 from daemon import Daemon, service
 from dpdk_lab import DpdkLab, missing
+from proxying import cpu_ticks
 from topology import VIP4, wait_until
 
 
@@ -53,6 +55,37 @@ class Faults(LabCase):
         self.assertFalse(tier["active"])
         self.assertRegex(tier["reason"], r"interface p2: device .*framesz=nonsense.*DPDK says: ")
         self.assertTrue(daemon.tier("p0", "dpdk")["active"])
+
+    def test_what_is_no_port_or_would_wait_for_its_peer_is_refused_and_the_others_serve(self):
+        def entry(name, device):
+            return {"name": name, "tiers": ["dpdk"], "mac": "02:00:00:00:09:01", "dpdk": {"device": device}}
+
+        self.entries += [entry("p8", "crypto_null0"), entry("p9", "net_virtio_user9,path=/tmp/nobody.sock,server=1")]
+        daemon = self.ready(self.start())
+        self.lab.after_start()
+        wait_until(self.served, "the service", 20)
+        self.assertIn("DPDK made no Ethernet port of it", daemon.tier("p8", "dpdk")["reason"])
+        self.assertIn("expected server=0", daemon.tier("p9", "dpdk")["reason"])
+
+    def test_every_reload_that_opens_a_port_again_keeps_its_way_to_the_host(self):
+        daemon = self.ready(self.start())
+        self.lab.after_start()
+        wait_until(self.served, "the service", 20)
+        own = self.entries[0]["addresses"]
+        for number in range(6):
+            more = [f"10.77.{number}.1/24"]
+            daemon.reload({**daemon.config, "interfaces": [{**self.entries[0], "addresses": own + more}, *self.entries[1:]]})
+            self.assertIn(more[0], self.lab.node.run("ip", "-4", "address", "show", "p0").stdout)
+        wait_until(self.served, "the service after six reloads", 20)
+
+    def test_without_its_exception_device_a_port_takes_no_processor(self):
+        daemon = self.ready(self.start())
+        self.lab.after_start()
+        wait_until(self.served, "the service", 20)
+        self.lab.node.ip("link", "del", "p0")
+        before = cpu_ticks(daemon.process.pid)
+        time.sleep(2)
+        self.assertLess(cpu_ticks(daemon.process.pid) - before, 100)  # of 200
 
     def test_a_link_that_flaps_carries_on(self):
         self.start()

@@ -10,6 +10,7 @@ import programs
 from case import LabCase, main
 from daemon import PROGRAMS, Daemon, interfaces, service
 from dpdk_lab import DpdkLab, missing
+from proxying import cpu_ticks
 from topology import CLIENT4, CLIENT6, GATEWAY4, GATEWAY6, VIP4, VIP6, run, stop, text_of, wait_until
 
 REQUESTS = 8
@@ -17,11 +18,6 @@ IDLE_SECONDS = 3
 MOST_IDLE_CPU = 30  # percent of a core; polling takes 100. How little it is perf/dpdk/wake_bench.py measures
 MOST_SLEEPS = 200  # in a second, of a worker that frames wake. One that naps has more than 1,000
 WOKEN = ("af_packet", "tap", "net_af_xdp")
-
-
-def cpu_ticks(process):
-    with open(f"/proc/{process.pid}/stat", encoding="ascii") as file:
-        return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13]))
 
 
 def web(lab):
@@ -77,9 +73,9 @@ class DpdkCase(LabCase):
         def sleeps():
             return daemon.metrics().sum("sluice_worker_sleeps_total")
 
-        ticks, slept = cpu_ticks(daemon.process), sleeps()
+        ticks, slept = cpu_ticks(daemon.process.pid), sleeps()
         time.sleep(IDLE_SECONDS)
-        self.assertLessEqual((cpu_ticks(daemon.process) - ticks) / IDLE_SECONDS, MOST_IDLE_CPU)
+        self.assertLessEqual((cpu_ticks(daemon.process.pid) - ticks) / IDLE_SECONDS, MOST_IDLE_CPU)
         if kind in WOKEN:
             self.assertLessEqual((sleeps() - slept) / IDLE_SECONDS, MOST_SLEEPS)
 

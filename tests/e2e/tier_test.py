@@ -211,7 +211,7 @@ class Refused(MovesCase):
         entries = daemon.config["interfaces"]
         entries[0] |= {"tiers": ["dpdk", "xdp", "af_xdp"], "dpdk": {"device": "net_af_xdp7,iface=nowhere"}}
         daemon.reload({**daemon.config, "interfaces": entries})
-        self.assertRegex(self.refused(daemon, "cl0", "dpdk"), r"interface cl0: .*net_af_xdp7,iface=nowhere.*DPDK says: ")
+        self.assertRegex(self.refused(daemon, "cl0", "dpdk"), r"interface cl0: .*net_af_xdp7,iface=nowhere: iface=nowhere: expected cl0")
         self.assertEqual(self.active(daemon, "cl0"), ["xdp", "af_xdp"])
         self.assertEqual(programs.ask(connection), answer)
 

@@ -78,17 +78,24 @@ Status DpdkDevice::plug() {
     u16 known = 0;
     if (rte_eth_dev_get_port_by_name(name_.c_str(), &known) == 0)
         return make_error("interface {}: device {}: in use by another interface", options_.interface, name_);
+    if (name_.starts_with("net_virtio_user") && arguments.find("server=1") != std::string::npos)
+        return make_error(
+            "interface {}: device {}: server=1: expected server=0, since the driver would wait for its "
+            "peer within the call that makes the port, and all ports with it",
+            options_.interface, options_.device);
     const auto add = [&] { return rte_eal_hotplug_add(bus_.c_str(), name_.c_str(), arguments.c_str()); };
     const int code = name_.starts_with("net_af_packet") ? sockets_.packet_made_by(add) : add();
     if (code != 0) return refused(options_.interface, code, fmt::format("device {}", options_.device));
     plugged_ = true;
     if (rte_eth_dev_get_port_by_name(name_.c_str(), &port_id_) == 0) return {};
-    rte_dev_iterator iterator;
-    const std::string filter = fmt::format("bus={},name={}", bus_, name_);
-    u16 id = RTE_MAX_ETHPORTS;
-    RTE_ETH_FOREACH_MATCHING_DEV(id, filter.c_str(), &iterator) {
+    // The port may have a name of its own. Not by rte_eth_iterator: 22.11's takes a filter without arguments
+    // for a null pointer.
+    u16 id = 0;
+    RTE_ETH_FOREACH_DEV(id) {
+        rte_eth_dev_info info{};
+        if (rte_eth_dev_info_get(id, &info) != 0 || info.device == nullptr) continue;
+        if (name_ != rte_dev_name(info.device)) continue;
         port_id_ = id;
-        rte_eth_iterator_cleanup(&iterator);
         return {};
     }
     return make_error("interface {}: device {}: DPDK made no Ethernet port of it", options_.interface,

@@ -109,7 +109,9 @@ std::vector<std::string> arguments(const EalOptions& options, bool huge_pages, c
     if (huge_pages) {
         list.emplace_back("--in-memory");
     } else {  // which --in-memory does not go with
-        const u64 megabytes = ((options.memory + options.later) >> 20) + 1;
+        // Ports that are opened again find their buffers' place in pieces.
+        constexpr u64 slack = 64;
+        const u64 megabytes = ((options.memory + options.later) >> 20) + slack;
         list.insert(list.end(), {"--no-shconf", "--no-huge", "-m", fmt::to_string(megabytes)});
     }
     return list;

@@ -12,8 +12,8 @@
 namespace sluice {
 
 struct EalOptions {
-    u64 memory = u64{64} << 20;  // bytes that its users will ask of it; a reservation without huge pages
-    u64 later = 0;               // bytes on top that they may ask for later on: reserved without huge pages
+    u64 memory = 0;  // bytes that its users will ask of it
+    u64 later = 0;   // bytes on top that they may ask for later on: reserved without huge pages
 };
 
 class Eal {

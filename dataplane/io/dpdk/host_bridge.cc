@@ -41,6 +41,8 @@ void HostBridge::run() {
     while (!stopping_) {
         if (poll(waited.data(), waited.size(), -1) < 0 && errno != EINTR) return;
         for (size_t i = 0; i < spans_.size(); ++i) {
+            // The kernel's end is gone: poll() leaves out what is negative.
+            if ((waited[i].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) waited[i].fd = -1;
             if ((waited[i].revents & POLLIN) == 0) continue;
             for (int n = 0; n < frames_in_a_row; ++n) {
                 const size_t length = spans_[i].host->take(room);
