@@ -67,6 +67,21 @@ class Faults(LabCase):
         self.assertIn("DPDK made no Ethernet port of it", daemon.tier("p8", "dpdk")["reason"])
         self.assertIn("expected server=0", daemon.tier("p9", "dpdk")["reason"])
 
+    def test_a_memif_server_takes_the_place_of_a_killed_one_and_waits_for_a_path_that_is_taken(self):
+        place = self.lab.home / "memif.sock"
+        place.mkdir()
+        self.entries.append({"name": "p8", "tiers": ["dpdk"], "dpdk": {
+            "device": f"net_memif0,role=server,id=0,socket={place},socket-abstract=no"}})
+        daemon = self.ready(self.start())
+        wait_until(lambda: "something else than a socket" in daemon.tier("p8", "dpdk")["reason"], "the reason")
+        place.rmdir()
+        wait_until(lambda: daemon.tier("p8", "dpdk")["active"], "the path is free", 20)
+        daemon.process.kill()
+        daemon.process.wait()
+        again = self.start()
+        wait_until(lambda: again.ctl("status", check=False).returncode == 0, "the next daemon answers", 30)
+        wait_until(lambda: again.tier("p8", "dpdk")["active"], "the killed one's socket is gone", 20)
+
     def test_every_reload_that_opens_a_port_again_keeps_its_way_to_the_host(self):
         daemon = self.ready(self.start())
         self.lab.after_start()

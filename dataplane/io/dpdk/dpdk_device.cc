@@ -13,6 +13,7 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/io/dpdk/buffer_pool.h"
+#include "dataplane/io/dpdk/device_arguments.h"
 #include "dataplane/io/dpdk/eal.h"
 #include "dataplane/io/dpdk/program_guard.h"
 #include "dataplane/io/pci/pci_address.h"
@@ -78,11 +79,9 @@ Status DpdkDevice::plug() {
     u16 known = 0;
     if (rte_eth_dev_get_port_by_name(name_.c_str(), &known) == 0)
         return make_error("interface {}: device {}: in use by another interface", options_.interface, name_);
-    if (name_.starts_with("net_virtio_user") && arguments.find("server=1") != std::string::npos)
-        return make_error(
-            "interface {}: device {}: server=1: expected server=0, since the driver would wait for its "
-            "peer within the call that makes the port, and all ports with it",
-            options_.interface, options_.device);
+    if (Status ready = prepare_device(options_.device); !ready)
+        return std::move(ready).with_context(
+            fmt::format("interface {}: device {}", options_.interface, options_.device));
     const auto add = [&] { return rte_eal_hotplug_add(bus_.c_str(), name_.c_str(), arguments.c_str()); };
     const int code = name_.starts_with("net_af_packet") ? sockets_.packet_made_by(add) : add();
     if (code != 0) return refused(options_.interface, code, fmt::format("device {}", options_.device));
