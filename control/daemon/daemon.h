@@ -139,6 +139,7 @@ private:
     bool kernel_can_have(const config::Interface& interface) const;
     Result<TierMoves> moves_with(const std::string& interface, std::optional<config::Tier> tier) const;
     Status move(const std::string& interface, std::optional<config::Tier> tier);
+    Status withdraw(const std::string& interface);
     Status lend(const config::Interface& section);
     Status take_back(const std::string& interface, std::optional<config::Tier> tier);
 

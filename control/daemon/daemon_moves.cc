@@ -58,6 +58,14 @@ Status Daemon::move(const std::string& interface, std::optional<config::Tier> ti
     return apply_or_restore(std::move(*candidate), [&] { return tiers_->check_moved(plans_.at(interface)); });
 }
 
+// To no tier at all, packet sockets included.
+Status Daemon::withdraw(const std::string& interface) {
+    tiers_->withhold(interface);
+    Status status = move(interface, config::Tier::epoll);
+    tiers_->withhold("");
+    return status;
+}
+
 // The device is nobody's for a moment, and its link down: what arrives meanwhile is lost, but meets no stack
 // that would answer connections it does not know. Flows stay in their table.
 Status Daemon::lend(const config::Interface& section) {
@@ -67,7 +75,7 @@ Status Daemon::lend(const config::Interface& section) {
         before == moves_.end() ? std::nullopt : std::optional(before->second);
     Status status = loans_.prepare(section, mirror_->view());
     if (!status) return status;
-    status = move(name, config::Tier::epoll);
+    status = withdraw(name);
     if (status) status = loans_.lend(name);
     if (status) status = mirror_->ask_now();
     if (status) status = move(name, config::Tier::dpdk);
@@ -82,7 +90,7 @@ Status Daemon::lend(const config::Interface& section) {
 
 Status Daemon::take_back(const std::string& interface, std::optional<config::Tier> tier) {
     loans_.remember(interface);
-    Status status = move(interface, config::Tier::epoll);
+    Status status = withdraw(interface);
     if (status) status = loans_.give_back(interface);
     if (status) status = mirror_->ask_now();
     if (!status) return status;

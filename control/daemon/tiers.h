@@ -59,6 +59,9 @@ public:
     Status check_moved(const InterfacePlan& plan) const;
     // Before set_devices(): a device of DPDK's that was refused is tried anew.
     void try_again(const std::string& interface) { dpdk_.forget_refusal(interface); }
+    // No tier is to have the interface's packets until this is said of another, or of none (""): its device
+    // is about to change hands.
+    void withhold(const std::string& interface) { withheld_ = interface; }
     // Whether the XDP program is to leave all of a device's claimed packets to an engine.
     bool engine_only(const InterfacePlan& plan) const;
 
@@ -157,6 +160,7 @@ private:
     std::vector<WayOut> ways_;
     std::vector<PortSetting> ports_;  // as last set
     std::string no_workers_ = "not started";
+    std::string withheld_;  // see withhold()
 };
 
 }  // namespace sluice::control

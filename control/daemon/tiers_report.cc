@@ -67,8 +67,9 @@ Status Tiers::check_moved(const InterfacePlan& plan) const {
             return engine_runs(plan.name) ? Status{} : refuse(first_of(device->engine_refusal, no_workers_));
         case config::Tier::epoll:
             if (attached) return refuse("the XDP program is still there");
-            return plan.packets && claims_ && !packets_.serves(plan.name) ? refuse(no_packets(plan))
-                                                                          : Status{};
+            return plan.name != withheld_ && plan.packets && claims_ && !packets_.serves(plan.name)
+                       ? refuse(no_packets(plan))
+                       : Status{};
     }
     return {};
 }

@@ -61,7 +61,8 @@ void Tiers::hand_over_to_engines(const std::vector<PortSetting>& ports) {
 
 // Whether an engine on packet sockets is to have the device's packets: no program is on it, nor will be.
 bool Tiers::packets_wanted(const config::Config& config, const InterfacePlan& plan) const {
-    if (!plan.packets || !claims_packets(config) || dpdk_.serves(plan.name)) return false;
+    if (plan.name == withheld_ || !plan.packets || !claims_packets(config) || dpdk_.serves(plan.name))
+        return false;
     const Device* const known = find(plan.name);
     return !program_wanted(plan) || known == nullptr || !known->attachment;
 }
