@@ -14,7 +14,7 @@ from daemon import PROGRAMS, interfaces, service
 from forwarding_test import Iperf, Nat
 from modes_test import Modes
 from scapy.all import ICMP, TCP, Ether
-from tier_test import Echoes, MovesCase, Transfer
+from tier_test import MovesCase
 from topology import CLIENT4, GATEWAY4, GATEWAY6, VIP4, wait_until
 from traffic import Frames, UdpStream
 
@@ -303,10 +303,7 @@ class Lifetime(OnPackets):
 class Moving(MovesCase):
     def test_flows_survive_moves_to_packet_sockets_and_back(self):
         daemon = self.start()
-        echoes, transfer = Echoes(self.lab), Transfer(self.lab)
-        self.addCleanup(echoes.close)
-        self.addCleanup(transfer.close)
-        wait_until(lambda: echoes.back and transfer.bytes, "both run")
+        echoes, transfer = self.start_traffic()
         before = self.backends_of(daemon)
         for tier, active in (("epoll", []), ("xdp", ["xdp", "af_xdp"]), ("epoll", []), ("auto", ["xdp", "af_xdp"])):
             for name in ("cl0", "be1", "be2"):

@@ -128,13 +128,18 @@ class MovesCase(LabCase):
                 if f["protocol"] == "udp" or f["state"] == "tcp_established"}
 
 
-class Moves(MovesCase):
-    def test_connections_survive_every_move_and_each_tier_counts_what_it_carried(self):
-        daemon = self.start()
+    def start_traffic(self):
         echoes, transfer = Echoes(self.lab), Transfer(self.lab)
         self.addCleanup(echoes.close)
         self.addCleanup(transfer.close)
         wait_until(lambda: echoes.back and transfer.bytes, "both run")
+        return echoes, transfer
+
+
+class Moves(MovesCase):
+    def test_connections_survive_every_move_and_each_tier_counts_what_it_carried(self):
+        daemon = self.start()
+        echoes, transfer = self.start_traffic()
         before = self.backends_of(daemon)
         self.assertEqual({key[0] for key in before}, {"tcp", "udp"})
         report = []
