@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "control/api/model.h"
+#include "dataplane/packet/text.h"
 
 namespace sluice::api {
 
@@ -18,8 +19,8 @@ Json flows_json(const FlowPage& page);
 Json trace_json(const Report& report, const std::vector<TraceReport>& events);
 
 // Names of enumerations, as they appear in metrics and in the API.
-const char* verdict_name(u32 verdict);
-const char* reason_name(u32 reason);
+using sluice::reason_name;
+using sluice::verdict_name;
 const char* punt_name(u32 kind);
 const char* answer_name(u32 kind);
 const char* state_name(u32 state);

@@ -8,20 +8,14 @@ namespace sluice::api {
 namespace {
 
 #define SLUICE_NAME(id, name) name,
-#define SLUICE_REASON_NAME(id, name, expected) name,
-constexpr const char* verdict_names[] = {SLUICE_VERDICTS(SLUICE_NAME)};
-constexpr const char* reason_names[] = {SLUICE_DROP_REASONS(SLUICE_REASON_NAME)};
 constexpr const char* punt_names[] = {SLUICE_PUNTS(SLUICE_NAME)};
 constexpr const char* answer_names[] = {SLUICE_ANSWERS(SLUICE_NAME)};
 #undef SLUICE_NAME
-#undef SLUICE_REASON_NAME
 
 constexpr const char* state_names[] = {"tcp_syn", "tcp_established", "tcp_closing", "udp", "icmp", "other"};
 
 }  // namespace
 
-const char* verdict_name(u32 verdict) { return verdict < VERDICT_COUNT ? verdict_names[verdict] : "unknown"; }
-const char* reason_name(u32 reason) { return reason < REASON_COUNT ? reason_names[reason] : "unknown"; }
 const char* punt_name(u32 kind) { return kind < PUNT_COUNT ? punt_names[kind] : "unknown"; }
 const char* answer_name(u32 kind) { return kind < ANSWER_COUNT ? answer_names[kind] : "unknown"; }
 const char* state_name(u32 state) { return state < std::size(state_names) ? state_names[state] : "unknown"; }

@@ -5,18 +5,9 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "dataplane/packet/text.h"
+
 namespace sluice::replay {
-
-namespace {
-
-#define SLUICE_VERDICT_NAME(id, name) name,
-#define SLUICE_REASON_NAME(id, name, expected) name,
-constexpr const char* verdict_names[] = {SLUICE_VERDICTS(SLUICE_VERDICT_NAME)};
-constexpr const char* reason_names[] = {SLUICE_DROP_REASONS(SLUICE_REASON_NAME)};
-#undef SLUICE_VERDICT_NAME
-#undef SLUICE_REASON_NAME
-
-}  // namespace
 
 Result<std::unique_ptr<VerdictLog>> VerdictLog::create(const std::string& path,
                                                        const compile::Snapshot& snapshot,
@@ -40,9 +31,9 @@ std::string VerdictLog::line(u64 number, const Decision& decision, const char* t
     };
     nlohmann::ordered_json object;
     object["n"] = number;
-    object["verdict"] = verdict_names[verdict];
+    object["verdict"] = verdict_name(verdict);
     object["reason"] = nullptr;
-    if (verdict == VERDICT_DROP) object["reason"] = reason_names[detail_of(decision.word)];
+    if (verdict == VERDICT_DROP) object["reason"] = reason_name(detail_of(decision.word));
     object["rule"] = nullptr;
     if (decision.rule != 0 && decision.rule <= config_.policy.rules.size())
         object["rule"] = config_.policy.rules[decision.rule - 1].name;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Addresses and protocols as people write them. Native only.
+// Verdicts, addresses and protocols as people write them. Native only.
 #pragma once
 
 #include <arpa/inet.h>
@@ -10,8 +10,22 @@
 
 #include "dataplane/packet/address.h"
 #include "dataplane/packet/headers.h"
+#include "dataplane/packet/verdict.h"
 
 namespace sluice {
+
+#define SLUICE_NAME(id, name) name,
+#define SLUICE_REASON_NAME(id, name, expected) name,
+inline const char* verdict_name(u32 verdict) {
+    static constexpr const char* names[] = {SLUICE_VERDICTS(SLUICE_NAME)};
+    return verdict < VERDICT_COUNT ? names[verdict] : "unknown";
+}
+inline const char* reason_name(u32 reason) {
+    static constexpr const char* names[] = {SLUICE_DROP_REASONS(SLUICE_REASON_NAME)};
+    return reason < REASON_COUNT ? names[reason] : "unknown";
+}
+#undef SLUICE_NAME
+#undef SLUICE_REASON_NAME
 
 // Null: one that has no word here.
 inline const char* protocol_word(u32 protocol) {
